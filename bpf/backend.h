@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The two directions of a flow that has a backend: to it, and back. */
+#pragma once
+
+#include "egress.h"
+#include "follow.h"
+#include "handshake.h"
+#include "reset.h"
+#include "rewrite.h"
+
+/* Sends the packet to the member t names. */
+static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, const struct packet *p,
+				      const struct stage *s, const struct target *t)
+{
+	struct member *m = bpf_map_lookup_elem(&members, &t->member);
+	struct service_counters *c;
+	enum drop_reason reason;
+	struct next_hop *n;
+	int verdict;
+
+	if (!m || m->service != s->service)
+		return drop(p, DROP_INTERNAL);
+	n = next_hop(m->next_hop);
+	if (!n)
+		return drop(p, DROP_NO_NEXT_HOP);
+	reason = refuse_hop(p, n);
+	if (reason)
+		return drop(p, reason);
+	verdict = transmit(ctx, p, n->ifindex);
+	if (verdict == XDP_DROP)
+		return verdict;
+	if (!hop(f))
+		return drop(p, DROP_TTL);
+	count_in(p, t->member);
+	c = service_count(s->service);
+	if (c) {
+		c->packets_in++;
+		c->bytes_in += p->length;
+		if (p->flags & TCP_SYN)
+			c->syns++;
+	}
+	if (s->nat)
+		rewrite(f, &m->addr, m->port, &t->peer, t->peer_port);
+	address_frame(f, n);
+	return verdict;
+}
+
+/* What an answer from a backend belongs to. */
+struct answer {
+	struct addr client;
+	__be16 client_port;
+	__u8 zero[2];
+	__u32 member;
+	__u32 service;
+};
+
+/* The entry of the answer, or NULL while the handshake lasts. a->member is
+ * NO_MEMBER when the packet answers none of our flows. */
+static __always_inline struct flow *find_answer(const struct flow_key *key, struct answer *a)
+{
+	struct flow *f = flow_find(key, reverse_hash(key));
+	struct embryo *e;
+	struct member *m;
+
+	if (f) {
+		a->client = f->peer;
+		a->client_port = f->peer_port;
+		a->member = f->member;
+	} else {
+		e = bpf_map_lookup_elem(&embryos, key);
+		if (!e)
+			return NULL;
+		a->client = e->peer;
+		a->client_port = e->peer_port;
+		a->member = e->member;
+	}
+	m = bpf_map_lookup_elem(&members, &a->member);
+	if (m)
+		a->service = m->service;
+	else
+		a->member = NO_MEMBER;
+	return f;
+}
+
+/*
+ * Notes the backend's number of a SYN-ACK in the handshake it answers, and
+ * fills hop with where the SYN came from: the way back before the client's
+ * neighbour is known. hop->ifindex stays 0 when there is no such handshake.
+ */
+__noinline int note_synack(const struct packet *p, const struct answer *a, struct next_hop *hop)
+{
+	struct flow_key key;
+	struct embryo *e;
+
+	if (!p || !a || !hop)
+		return 0;
+	service_key(&key, a->service, &a->client, a->client_port);
+	e = bpf_map_lookup_elem(&embryos, &key);
+	if (!e || p->ack != e->isn + 1)
+		return 0;
+	e->server_isn = p->seq;
+	__sync_fetch_and_or(&e->flags, EMBRYO_SYNACK);
+	hop->ifindex = e->ingress;
+	__builtin_memcpy(hop->destination, e->mac, ETH_ALEN);
+	__builtin_memcpy(hop->source, e->own_mac, ETH_ALEN);
+	hop->vlan = p->vlan;
+	hop->mtu = 0xffff;
+	return 1;
+}
+
+static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const struct packet *p, const struct answer *a,
+						   struct flow *f, struct way *w)
+{
+	struct service *svc = bpf_map_lookup_elem(&services, &a->service);
+	struct next_hop back = {};
+	enum drop_reason reason;
+
+	if (!svc)
+		return DROP_INTERNAL;
+	if ((p->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+		note_synack(p, a, &back);
+	w->cached = f ? f->next_hop : 0;
+	reason = client_hop(ctx, p, &svc->vip, &a->client, w);
+	if (f && f->next_hop != w->cached)
+		f->next_hop = w->cached;
+	if (reason == DROP_NO_NEXT_HOP && back.ifindex) {
+		w->hop = back;
+		reason = DROP_NONE;
+	}
+	return reason ? reason : refuse_hop(p, &w->hop);
+}
+
+/* What one packet needs while it is worked on, beside its frame: more than the
+ * stack of the programs holds together with the functions they call. */
+struct scratch {
+	struct packet p;
+	struct stage s;
+	struct target t;
+	struct answer a;
+	struct way w;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* Follows a flow's packet from the backend. */
+static __always_inline void follow_backend(const struct packet *p, const struct answer *a, const struct service *svc,
+					   struct flow *flow)
+{
+	struct flow_key key;
+
+	flow_touch(p, flow);
+	if (!flow_follow(p, flow, STATUS_FIN_BACKEND))
+		return;
+	service_key(&key, a->service, &a->client, a->client_port);
+	follow_counterpart(&key, flow_hash(&key.addr, key.port, svc->salt), flow->status, a->service);
+}
+
+/* A packet from a nat backend's addr:port. Only what has an entry is ours: the
+ * gateway may talk to the backend itself. */
+static __always_inline int from_backend(struct xdp_md *ctx, const struct frame *f, struct scratch *x, __u32 host)
+{
+	struct packet *p = &x->p;
+	struct answer *a = &x->a;
+	struct way *w = &x->w;
+	enum drop_reason reason;
+	struct flow_key key;
+	struct service *svc;
+	struct flow *flow;
+	int verdict;
+
+	reverse_key(&key, host, &p->dst, p->dport);
+	a->member = NO_MEMBER;
+	flow = find_answer(&key, a);
+	if (a->member == NO_MEMBER)
+		return XDP_PASS;
+	if (flow && flow_state(flow) == FLOW_KILLED) {
+		drop(p, DROP_KILLED);
+		return reset_reply(ctx, p);
+	}
+	reason = answer_way(ctx, p, a, flow, w);
+	if (reason)
+		return drop(p, reason);
+	svc = bpf_map_lookup_elem(&services, &a->service);
+	if (!svc)
+		return drop(p, DROP_INTERNAL);
+	verdict = transmit(ctx, p, w->hop.ifindex);
+	if (verdict == XDP_DROP)
+		return verdict;
+	if (!hop(f))
+		return drop(p, DROP_TTL);
+	if (flow)
+		follow_backend(p, a, svc, flow);
+	count_out(p, a->member);
+	rewrite(f, &a->client, a->client_port, &svc->vip, svc->port);
+	address_frame(f, &w->hop);
+	return verdict;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The sweep's hand: user space finds candidates in the mapped table, these
+ * programs look again, remove and count in one step. Run in process context,
+ * a bounded batch at a time.
+ */
+#pragma once
+
+#include "flow.h"
+#include "handshake.h"
+
+/* Programs of this type have no coarse clock. */
+static __always_inline __u32 sweep_tick(void)
+{
+	return bpf_ktime_get_ns() >> TICK_SHIFT;
+}
+
+/* An answer's entry is dead when the entry it belongs to is gone. */
+static __always_inline int expire_orphaned(const struct flow *f, __u32 tick)
+{
+	struct member *m = bpf_map_lookup_elem(&members, &f->member);
+	struct service *svc;
+	struct flow_key key;
+	struct flow *forward;
+	__u32 service;
+
+	if (!m)
+		return 1;
+	service = m->service;
+	svc = bpf_map_lookup_elem(&services, &service);
+	if (!svc)
+		return 1;
+	service_key(&key, service, &f->peer, f->peer_port);
+	forward = flow_find(&key, flow_hash(&key.addr, key.port, svc->salt));
+	if (!forward || flow_expired(forward, tick))
+		return 1;
+	/* The client came back by another source port. */
+	return forward->peer_port != f->port || !addr_equal(&forward->peer, &f->addr);
+}
+
+static __always_inline int expire_due(const struct flow *f, __u32 tick)
+{
+	return flow_is_reverse(f) ? expire_orphaned(f, tick) : flow_expired(f, tick);
+}
+
+static __always_inline int expire_line(struct flow *f, __u32 word, __u32 tick)
+{
+	if (f->word != word || !(word & LINE_LIVE) || !expire_due(f, tick) || !flow_claim(f, word))
+		return 0;
+	/* Between the look and the claim the flow may have been used again. */
+	if (!flow_is_reverse(f) && !flow_expired(f, tick)) {
+		flow_publish(f, word);
+		return 0;
+	}
+	flow_count_closed(f, f->owner);
+	flow_publish(f, LINE_FREE);
+	return 1;
+}
+
+static __always_inline int kill_line(struct flow *f, __u32 word)
+{
+	__u32 old = f->status;
+
+	if (f->word != word || (old & STATUS_STATE_MASK) == FLOW_KILLED)
+		return 0;
+	if (__sync_val_compare_and_swap(&f->status, old, (old & ~STATUS_STATE_MASK) | FLOW_KILLED) != old)
+		return 0;
+	flow_count_closed(f, f->owner);
+	return 1;
+}
+
+SEC("syscall")
+int expire(void *ctx)
+{
+	__u32 tick = sweep_tick(), i, line, word, done = 0, zero = 0;
+	struct expire_args *args = bpf_map_lookup_elem(&expire_batch, &zero);
+	struct flow *f;
+
+	if (!args)
+		return 0;
+	for (i = 0; i < EXPIRE_BATCH; i++) {
+		if (i >= args->count)
+			break;
+		line = args->lines[i];
+		word = args->words[i];
+		f = bpf_map_lookup_elem(&flows, &line);
+		if (!f)
+			continue;
+		if (args->verb == EXPIRE_KILL)
+			done += kill_line(f, word);
+		else
+			done += expire_line(f, word, tick);
+	}
+	args->done = done;
+	return 0;
+}
+
+/* The same for the overflow table, by key. */
+SEC("syscall")
+int expire_overflow(void *ctx)
+{
+	__u32 tick = sweep_tick(), i, done = 0, zero = 0;
+	struct expire_keys *args = bpf_map_lookup_elem(&expire_key_batch, &zero);
+	struct flow_key key;
+	struct flow *f;
+
+	if (!args)
+		return 0;
+	for (i = 0; i < EXPIRE_KEYS; i++) {
+		if (i >= args->count)
+			break;
+		key = args->keys[i];
+		f = bpf_map_lookup_elem(&flows_overflow, &key);
+		if (!f)
+			continue;
+		if (args->verb == EXPIRE_KILL) {
+			done += kill_line(f, f->word);
+			continue;
+		}
+		if (!expire_due(f, tick))
+			continue;
+		flow_count_closed(f, f->owner);
+		done += !bpf_map_delete_elem(&flows_overflow, &key);
+	}
+	args->done = done;
+	return 0;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From SYN to established entry.
+ *
+ * A SYN chooses a backend and leaves an embryo; the packet that completes the
+ * handshake turns it into an entry. A SYN on a living tuple goes to the
+ * entry's backend and leaves an embryo beside it, and the entry is replaced
+ * only when that handshake completes: a forged SYN changes nothing.
+ *
+ * The functions without static are checked by the verifier on their own; that
+ * keeps its work small, and is why they take plain data and test it for NULL.
+ */
+#pragma once
+
+#include "embryo.h"
+#include "flow.h"
+
+/* Where a packet of a service goes: what an entry or an embryo says. */
+struct target {
+	struct addr peer; /* source towards the backend */
+	__be16 peer_port;
+	__u8 zero[2];
+	__u32 member;
+};
+
+/* What every stage behind the service look-up needs. */
+struct stage {
+	struct flow_key key;
+	__u64 hash;
+	__u32 service;
+	__u8 nat;
+	__u8 keep;
+	__u8 zero[2];
+};
+
+/* What a handshake is worked on with: more than the stack holds. Each member is
+ * cleared by the one function that uses it. */
+struct workbench {
+	struct embryo fresh; /* of take_syn */
+	struct embryo back; /* of take_source */
+	struct flow entry; /* of the two promotions */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct workbench);
+} workbenches SEC(".maps");
+
+static __always_inline struct workbench *workbench(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&workbenches, &zero);
+}
+
+static __always_inline __u32 ring_member(__u32 service, __u64 hash)
+{
+	__u32 entry = hash_ring_entry(hash), element = entry / RING_WORDS;
+	void *ring = bpf_map_lookup_elem(&rings, &service);
+	__u32 *words;
+
+	if (!ring)
+		return NO_MEMBER;
+	words = bpf_map_lookup_elem(ring, &element);
+	return words ? words[entry % RING_WORDS] & RING_MEMBER_MASK : NO_MEMBER;
+}
+
+static __always_inline void target_set(struct target *t, __u32 member, const struct addr *peer, __be16 peer_port)
+{
+	t->member = member;
+	t->peer = *peer;
+	t->peer_port = peer_port;
+}
+
+static __always_inline int is_client(const struct stage *s, const struct addr *addr, __be16 port)
+{
+	return port == s->key.port && addr_equal(addr, &s->key.addr);
+}
+
+/* Whether the reverse key belongs to this client and service already. */
+__noinline int reverse_is_ours(const struct flow_key *key, const struct stage *s)
+{
+	struct embryo *back;
+	struct member *m;
+	struct flow *f;
+	__u32 member;
+
+	if (!key || !s)
+		return 0;
+	back = bpf_map_lookup_elem(&embryos, key);
+	if (back && is_client(s, &back->peer, back->peer_port)) {
+		member = back->member;
+	} else {
+		f = flow_find(key, reverse_hash(key));
+		if (!f || !is_client(s, &f->peer, f->peer_port))
+			return 0;
+		member = f->member;
+	}
+	m = bpf_map_lookup_elem(&members, &member);
+	return m && m->service == s->service;
+}
+
+/* Makes sure that e has a source towards its backend: the one it had, if it is
+ * still held. DROP_NONE, or why there is none. */
+__noinline enum drop_reason take_source(const struct stage *s, struct embryo *e)
+{
+	struct workbench *w = workbench();
+	struct embryo *back, *old;
+	struct flow_key key;
+	struct member *m;
+
+	if (!w || !s || !e)
+		return DROP_INTERNAL;
+	m = bpf_map_lookup_elem(&members, &e->member);
+	if (!m)
+		return DROP_INTERNAL;
+	back = &w->back;
+	__builtin_memset(back, 0, sizeof(*back));
+	back->peer = s->key.addr;
+	back->peer_port = s->key.port;
+	back->member = e->member;
+	back->made = e->made;
+	if (s->keep) {
+		e->peer = s->key.addr;
+		e->peer_port = s->key.port;
+	}
+	if (e->peer_port) {
+		reverse_key(&key, m->host, &e->peer, e->peer_port);
+		if (reverse_is_ours(&key, s)) {
+			old = bpf_map_lookup_elem(&embryos, &key);
+			if (old)
+				old->made = e->made;
+			return DROP_NONE;
+		}
+		if (s->keep)
+			return reverse_claim(&key, back) ? DROP_NONE : DROP_PORT_CONFLICT;
+	}
+	return port_claim(s->service, m->host, s->hash, e, back) ? DROP_NONE : DROP_PORTS_EXHAUSTED;
+}
+
+/* What a repeated SYN keeps of the first: a backend that answered keeps the
+ * handshake, one that did not loses it to where the ring points by now. */
+static __always_inline void repeat_syn(const struct stage *s, const struct embryo *old, struct embryo *e)
+{
+	struct service_counters *c;
+
+	e->retries = old->retries + 1;
+	if (old->flags & EMBRYO_SYNACK)
+		e->member = old->member;
+	if (e->member == old->member) {
+		e->peer = old->peer;
+		e->peer_port = old->peer_port;
+		e->flags = old->flags & EMBRYO_SYNACK;
+		e->server_isn = old->server_isn;
+	}
+	if (!s->keep || old->flags & EMBRYO_SYNACK)
+		return;
+	c = service_count(s->service);
+	if (c)
+		c->no_return_path++;
+}
+
+static __always_inline void note_ingress(struct xdp_md *ctx, struct embryo *e)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return;
+	e->ingress = ctx->ingress_ifindex;
+	__builtin_memcpy(e->mac, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(e->own_mac, eth->h_dest, ETH_ALEN);
+}
+
+/*
+ * Leaves the embryo of a SYN and fills t with where it goes. t->member names
+ * the living entry's backend on entry, NO_MEMBER where there is none.
+ * DROP_NONE, or why the connection is refused.
+ */
+__noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p, const struct stage *s,
+				     struct target *t)
+{
+	enum drop_reason reason = DROP_NONE;
+	struct workbench *w = workbench();
+	struct embryo *e, *old;
+
+	if (!w || !p || !s || !t)
+		return DROP_INTERNAL;
+	e = &w->fresh;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->made = p->tick;
+	e->isn = p->seq;
+	note_ingress(ctx, e);
+	if (t->member != NO_MEMBER) {
+		e->member = t->member;
+		e->peer = t->peer;
+		e->peer_port = t->peer_port;
+	} else {
+		e->member = ring_member(s->service, s->hash);
+		old = embryo_find(&s->key, p->tick);
+		if (old && old->isn == p->seq)
+			repeat_syn(s, old, e);
+		if (e->member == NO_MEMBER)
+			return DROP_NO_BACKEND;
+		if (s->nat)
+			reason = take_source(s, e);
+	}
+	if (reason)
+		return reason;
+	target_set(t, e->member, &e->peer, e->peer_port);
+	return bpf_map_update_elem(&embryos, &s->key, e, BPF_ANY) ? DROP_INTERNAL : DROP_NONE;
+}
+
+static __always_inline int completes(const struct packet *p, const struct stage *s, const struct embryo *e)
+{
+	if (!(p->flags & TCP_ACK) || p->flags & (TCP_SYN | TCP_RST))
+		return 0;
+	if (p->seq - (e->isn + 1) >= HANDSHAKE_WINDOW)
+		return 0;
+	if (!s->nat)
+		return 1;
+	/* The client has seen the backend's number, so its address is real. */
+	return e->flags & EMBRYO_SYNACK && p->ack - (e->server_isn + 1) < HANDSHAKE_WINDOW;
+}
+
+/* The entry for answers. It comes before the other, so that the source port is
+ * never free in between. 0 = no room, or the port is no longer ours. */
+__noinline int promote_reverse(const struct packet *p, const struct stage *s, const struct target *t)
+{
+	struct workbench *w = workbench();
+	struct flow *from;
+	struct flow_key key;
+	struct member *m;
+
+	if (!w || !p || !s || !t)
+		return 0;
+	m = bpf_map_lookup_elem(&members, &t->member);
+	if (!m)
+		return 0;
+	reverse_key(&key, m->host, &t->peer, t->peer_port);
+	if (!reverse_is_ours(&key, s))
+		return 0;
+	from = &w->entry;
+	__builtin_memset(from, 0, sizeof(*from));
+	from->peer = s->key.addr;
+	from->peer_port = s->key.port;
+	from->member = t->member;
+	from->seen = p->tick;
+	from->sequence = p->ack;
+	from->status = FLOW_ESTABLISHED;
+	if (!flow_put(&key, reverse_hash(&key), from))
+		return 0;
+	bpf_map_delete_elem(&embryos, &key);
+	return 1;
+}
+
+__noinline int promote_forward(const struct packet *p, const struct stage *s, const struct target *t)
+{
+	struct member_counters *c;
+	struct workbench *w = workbench();
+	struct flow *from;
+
+	if (!w || !p || !s || !t)
+		return 0;
+	from = &w->entry;
+	__builtin_memset(from, 0, sizeof(*from));
+	from->peer = t->peer;
+	from->peer_port = t->peer_port;
+	from->member = t->member;
+	from->seen = p->tick;
+	from->opened = p->tick;
+	from->sequence = p->seq;
+	from->status = s->nat ? FLOW_ESTABLISHED : FLOW_YOUNG;
+	if (!flow_put(&s->key, s->hash, from))
+		return 0;
+	c = member_count(t->member);
+	if (c)
+		c->flows_opened++;
+	event_flow(EVENT_ESTABLISHED, s->service, &s->key.addr, s->key.port, &t->peer, t->peer_port, t->member);
+	return 1;
+}
+
+/*
+ * Makes the entries of a completed handshake. DROP_NONE also where the flow
+ * goes on without one.
+ */
+__noinline enum drop_reason promote(const struct packet *p, const struct stage *s, const struct target *t)
+{
+	struct service_counters *c;
+	struct embryo *e;
+
+	if (!p || !s || !t)
+		return DROP_INTERNAL;
+	e = bpf_map_lookup_elem(&embryos, &s->key);
+	if (!e || __sync_fetch_and_or(&e->flags, EMBRYO_PROMOTING) & EMBRYO_PROMOTING)
+		return DROP_NONE; /* another CPU is at it, or has done it */
+	if (s->nat && (!promote_reverse(p, s, t) || !promote_forward(p, s, t))) {
+		__sync_fetch_and_and(&e->flags, ~EMBRYO_PROMOTING);
+		return DROP_TABLE_FULL;
+	}
+	if (!s->nat && !promote_forward(p, s, t)) {
+		c = service_count(s->service);
+		if (c)
+			c->flows_unprotected++;
+	}
+	bpf_map_delete_elem(&embryos, &s->key);
+	return DROP_NONE;
+}
+
+/* What is known of a packet that is no SYN and has no entry. */
+enum known {
+	KNOWN_NOTHING,
+	KNOWN_EMBRYO, /* part of a handshake */
+	KNOWN_COMPLETES, /* the part that completes it */
+	KNOWN_RING, /* dsr: the ring still knows a way for a flow whose entry was lost */
+};
+
+/* Fills t where anything is known. */
+__noinline enum known take_embryo(const struct packet *p, const struct stage *s, struct target *t)
+{
+	struct embryo *e;
+
+	if (!p || !s || !t)
+		return KNOWN_NOTHING;
+	e = embryo_find(&s->key, p->tick);
+	if (e) {
+		target_set(t, e->member, &e->peer, e->peer_port);
+		return completes(p, s, e) ? KNOWN_COMPLETES : KNOWN_EMBRYO;
+	}
+	t->member = s->nat ? NO_MEMBER : ring_member(s->service, s->hash);
+	return t->member == NO_MEMBER ? KNOWN_NOTHING : KNOWN_RING;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012)
+ * over whole 64-bit words. Keyed, so that a client can neither aim at one
+ * backend nor pile flows onto one line. One hash serves the ring, the line and
+ * its tag: ring entry from the high half, line from the low bits, tag from the
+ * high 31.
+ */
+#pragma once
+
+#include "maps.h"
+#include "parse.h"
+
+struct sip {
+	__u64 a, b, c, d;
+};
+
+static __always_inline __u64 rotate(__u64 x, int n)
+{
+	return x << n | x >> (64 - n);
+}
+
+static __always_inline void sip_round(struct sip *s)
+{
+	s->a += s->b;
+	s->c += s->d;
+	s->b = rotate(s->b, 13) ^ s->a;
+	s->d = rotate(s->d, 16) ^ s->c;
+	s->a = rotate(s->a, 32);
+	s->c += s->b;
+	s->a += s->d;
+	s->b = rotate(s->b, 17) ^ s->c;
+	s->d = rotate(s->d, 21) ^ s->a;
+	s->c = rotate(s->c, 32);
+}
+
+static __always_inline void sip_word(struct sip *s, __u64 word)
+{
+	s->d ^= word;
+	sip_round(s);
+	s->a ^= word;
+}
+
+static __always_inline __u64 sip_end(struct sip *s)
+{
+	s->c ^= 0xff;
+	sip_round(s);
+	sip_round(s);
+	sip_round(s);
+	return s->a ^ s->b ^ s->c ^ s->d;
+}
+
+/* The hash of addr:port under salt: what a service or a host mixes in. IPv4
+ * skips the half of the address that is always zero. */
+static __always_inline __u64 flow_hash(const struct addr *addr, __be16 port, __u64 salt)
+{
+	const __u64 *w = (const __u64 *)addr;
+	struct sip s = {
+		.a = hash_key[0] ^ 0x736f6d6570736575ull,
+		.b = hash_key[1] ^ 0x646f72616e646f6dull,
+		.c = hash_key[0] ^ 0x6c7967656e657261ull,
+		.d = hash_key[1] ^ 0x7465646279746573ull,
+	};
+	__u64 length = 16;
+
+	if (w[0]) {
+		sip_word(&s, w[0]);
+		length = 24;
+	}
+	sip_word(&s, w[1]);
+	sip_word(&s, salt ^ bpf_ntohs(port));
+	sip_word(&s, length << 56);
+	return sip_end(&s);
+}
+
+static __always_inline __u64 reverse_salt(__u32 owner)
+{
+	return (__u64)owner << 32;
+}
+
+static __always_inline __u32 hash_ring_entry(__u64 hash)
+{
+	return ((hash >> 32) * RING_ENTRIES) >> 32;
+}
+
+static __always_inline __u32 hash_line(__u64 hash)
+{
+	return (__u32)hash & flow_mask;
+}
+
+static __always_inline __u32 hash_tag(__u64 hash)
+{
+	return LINE_LIVE | (__u32)(hash >> 33);
+}

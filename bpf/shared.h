@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Everything that crosses between the programs and user space: limits, enums
+ * and the layout of every map key and value. loader/ mirrors these structs
+ * through BTF, so a field changes here and nowhere else.
+ *
+ * Two byte orders meet in this file: __be16 is network order, every plain
+ * integer is host order. An address is always 16 bytes; IPv4 is stored mapped
+ * (::ffff:a.b.c.d), so one key shape serves both families.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+/* Raised when a key, a value or the meaning of a map changes; pins of another
+ * schema are never opened. */
+#define SCHEMA_VERSION 1
+
+/* Prime, so that a stride never aliases; the same on every gateway. */
+#define RING_ENTRIES 65537
+
+#define MAX_SERVICES 1024
+#define MAX_MEMBERS 16384
+#define MAX_NEXT_HOPS 4096
+#define MAX_VIPS 1024
+#define MAX_INTERFACES 64
+#define SERVICE_POOL 16
+#define FLOW_WAYS 4 /* neighbouring lines a flow may stand in; a power of two */
+#define EXPIRE_BATCH 256 /* lines a call of expire looks at */
+#define EXPIRE_KEYS 64 /* the same for the overflow table */
+
+/*
+ * A ring word: the member in the low bits, above it the marks that send a
+ * packet to the flow table. moved and pending carry two generations, so that
+ * a sweep clears only what was set before it began.
+ */
+#define RING_MEMBER_MASK 0x00ffffff
+#define RING_MOVED_NEW (1u << 31)
+#define RING_MOVED_OLD (1u << 30)
+#define RING_PENDING_NEW (1u << 29)
+#define RING_PENDING_OLD (1u << 28)
+#define RING_REFRESH (1u << 27)
+/* Words an element of the map holds: an array map pads a value to 8 bytes. */
+#define RING_WORDS 2
+
+/* Member 0 is never allocated: a ring word without a member means no backend. */
+#define NO_MEMBER 0
+
+struct addr {
+	__u8 b[16];
+};
+
+enum mode {
+	MODE_UNUSED,
+	MODE_NAT,
+	MODE_DSR,
+	MODE_SSHD,
+};
+
+enum service_flag {
+	SERVICE_KEEP = 1 << 0, /* nat: the client's address stays the source */
+	SERVICE_REMOVED = 1 << 1, /* out of the settings: its living flows go on, nothing new */
+};
+
+/* Key of the services map; a VIP's own entry in vips has only the address. */
+struct listen {
+	struct addr vip;
+	__be16 port;
+	__u8 zero[2];
+};
+
+struct service {
+	struct addr vip;
+	__be16 port;
+	__u8 mode; /* enum mode */
+	__u8 flags; /* enum service_flag */
+	__u32 owner; /* index of the VIP's owner word */
+	__u64 salt; /* mixes the service into the flow hash, equal on all gateways */
+	__u32 pool_len; /* nat without KEEP: addresses in pool */
+	__u32 zero;
+	struct addr pool[SERVICE_POOL];
+};
+_Static_assert(sizeof(struct service) == 40 + 16 * SERVICE_POOL, "service");
+
+/*
+ * Who may steer for a VIP. The process that owns the election renews until
+ * with each advert; past it the programs let go of the VIP. until == 0 means
+ * no second gateway exists and the word stays open.
+ */
+struct owner {
+	__u64 until; /* ns of CLOCK_MONOTONIC, 0 = no deadline */
+	__u64 active; /* 0 = this node is backup */
+};
+
+/* A member is one backend within one service. */
+struct member {
+	struct addr addr;
+	__be16 port;
+	__u8 flags;
+	__u8 zero;
+	__u32 service;
+	__u32 host; /* id of addr:port, shared by all members that name it */
+	__u32 next_hop;
+};
+_Static_assert(sizeof(struct member) == 32, "member");
+
+struct host_key {
+	struct addr addr;
+	__be16 port;
+	__u8 zero[2];
+};
+
+enum next_hop_flag {
+	NEXT_HOP_READY = 1 << 0, /* the neighbour answered; MACs are valid */
+};
+
+struct next_hop {
+	__u32 ifindex;
+	__u8 destination[6];
+	__u8 source[6];
+	__u16 vlan; /* 0 = untagged */
+	__u16 mtu; /* largest IP packet the egress interface takes */
+	__u32 flags; /* enum next_hop_flag */
+};
+_Static_assert(sizeof(struct next_hop) == 24, "next_hop");
+
+/*
+ * The key of a flow. Towards the backend: owner = service id, addr:port = the
+ * client. Back from the backend (nat only): owner = FLOW_REVERSE | host id,
+ * addr:port = where the backend answers to. A source port towards a backend is
+ * owned by the existence of the reverse key and by nothing else.
+ */
+#define FLOW_REVERSE (1u << 31)
+
+struct flow_key {
+	struct addr addr;
+	__be16 port;
+	__u8 zero[2];
+	__u32 owner;
+};
+_Static_assert(sizeof(struct flow_key) == 24, "flow_key");
+
+/* The claim word of a line: free, claimed by a writer, or a tag of the key's
+ * hash. A reader that copied a line compares the word again, so a line that
+ * was recycled under it is noticed. */
+#define LINE_FREE 0u
+#define LINE_BUSY 1u
+#define LINE_LIVE (1u << 31)
+
+enum flow_state {
+	FLOW_YOUNG = 1, /* dsr: handshake seen from one side only; may be displaced */
+	FLOW_ESTABLISHED = 2,
+	FLOW_HALF_CLOSED = 3, /* one FIN */
+	FLOW_CLOSED = 4, /* both FINs, or a reset */
+	FLOW_KILLED = 5, /* by the operator: every packet is answered by a reset */
+	FLOW_STATES,
+};
+
+/* State of the PROXY header of a flow; only NONE occurs until headers are written. */
+enum header_state {
+	HEADER_NONE,
+	HEADER_OPEN, /* repeated until the backend acknowledges it */
+	HEADER_CLOSED,
+};
+
+/* The status word of a flow, one word so that it can be changed atomically:
+ * state | flags | header state | header length in units of 4 bytes. */
+#define STATUS_STATE_MASK 0x000000ff
+#define STATUS_FIN_CLIENT (1u << 8)
+#define STATUS_FIN_BACKEND (1u << 9)
+#define STATUS_COUNTED_CLOSED (1u << 10) /* flows_closed has it already */
+#define STATUS_ADVANCED (1u << 11) /* young: the client sent data */
+#define STATUS_HEADER_STATE_SHIFT 16
+#define STATUS_HEADER_LEN_SHIFT 24
+
+/* How far ahead of what was seen a FIN or RST may stand and still be believed.
+ * A blind sender must hit this span, as RFC 5961 asks of the ends themselves. */
+#define SEQUENCE_WINDOW (1u << 20)
+
+/* One established flow in one direction: exactly one cache line. */
+struct flow {
+	__u32 word;
+	__u32 owner; /* key */
+	struct addr addr; /* key */
+	struct addr peer; /* towards the backend: source address there; back: the client */
+	__be16 port; /* key */
+	__be16 peer_port;
+	__u32 member;
+	__u32 seen; /* tick of the last packet */
+	union {
+		__u32 opened; /* towards the backend: tick of the handshake */
+		__u32 next_hop; /* back: epoch << 16 | id, 0 = not known */
+	};
+	__u32 sequence; /* header open: the client's ISN; else the end of what this side sent */
+	__u32 status;
+};
+_Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
+
+/* A tick is 2^30 ns (1.07 s): a shift instead of a division on every packet. */
+#define TICK_SHIFT 30
+
+enum embryo_flag {
+	EMBRYO_SYNACK = 1 << 0, /* nat: the backend's SYN-ACK went through us */
+	EMBRYO_PROMOTING = 1 << 1, /* one CPU is making the established entry */
+};
+
+/* A handshake in progress. Under the reverse key only peer, peer_port, member
+ * and made are set. */
+struct embryo {
+	struct addr peer; /* as in struct flow */
+	__be16 peer_port;
+	__u8 header_len;
+	__u8 header_state;
+	__u32 member;
+	__u32 flags; /* enum embryo_flag, changed atomically */
+	__u32 isn;
+	__u32 server_isn; /* nat, valid with EMBRYO_SYNACK */
+	__u32 made; /* tick of the last SYN */
+	__u32 ingress; /* interface the SYN came in by, for a reply before the neighbour is known */
+	__u8 mac[6]; /* source MAC of the SYN */
+	__u8 own_mac[6]; /* its destination: ours */
+	__u32 retries; /* SYNs after the first */
+};
+_Static_assert(sizeof(struct embryo) == 60, "embryo");
+
+/* Written by the programs alone, per CPU; user space only reads. */
+struct member_counters {
+	__u64 packets_in; /* towards the backend */
+	__u64 bytes_in; /* IP total length */
+	__u64 packets_out; /* from the backend, nat only */
+	__u64 bytes_out;
+	__u64 flows_opened;
+	__u64 flows_closed;
+	__u64 syns;
+	__u64 resets;
+	__u64 headers; /* PROXY header insertions */
+};
+
+struct service_counters {
+	__u64 packets_in; /* accepted for the service, whichever member */
+	__u64 bytes_in;
+	__u64 syns;
+	__u64 refused; /* new connections answered by a reset or dropped */
+	__u64 flows_unprotected; /* established without an entry: the table was full */
+	__u64 no_return_path; /* nat keep: SYNs repeated without a SYN-ACK through us */
+};
+
+struct drop_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* Why a packet for a VIP did not go on. The names user space shows are these
+ * in lower case without DROP_. */
+enum drop_reason {
+	DROP_NONE,
+	DROP_BAD_HEADER, /* runt, doff < 5 or beyond the packet */
+	DROP_LENGTH, /* IP length disagrees with the frame */
+	DROP_IP_OPTIONS,
+	DROP_IPV6_EXTENSION,
+	DROP_FRAGMENT,
+	DROP_TTL,
+	DROP_NOT_OWNER, /* the owner word is closed */
+	DROP_NO_BACKEND, /* nothing up in the ring */
+	DROP_UNKNOWN_FLOW, /* no SYN, no entry */
+	DROP_TABLE_FULL,
+	DROP_PORTS_EXHAUSTED, /* no free source port towards the backend */
+	DROP_PORT_CONFLICT, /* nat keep: the tuple towards the backend is taken */
+	DROP_NO_NEXT_HOP,
+	DROP_TOO_BIG, /* larger than the egress MTU */
+	DROP_EGRESS, /* the egress interface is not one of dataplane.interfaces */
+	DROP_VLAN, /* the next hop is on another VLAN than the frame */
+	DROP_NO_LISTENER, /* mode sshd: nothing listens for the service */
+	DROP_KILLED, /* the flow was ended by the operator */
+	DROP_INTERNAL, /* a helper failed; anything but 0 is a fault of ours */
+	DROP_REASONS,
+};
+
+enum event_kind {
+	EVENT_ESTABLISHED = 1,
+	EVENT_CLOSED = 2,
+	EVENT_REFUSED = 3,
+	EVENT_NEIGHBOUR = 4, /* a next hop is wanted for addr on ifindex */
+};
+
+struct event {
+	__u64 time; /* ns of CLOCK_MONOTONIC */
+	__u32 kind; /* enum event_kind */
+	__u32 reason; /* enum drop_reason, for refused */
+	__u32 service;
+	__u32 member;
+	struct addr addr; /* the client; for neighbour, who is to be resolved */
+	struct addr peer; /* source address towards the backend */
+	__be16 port;
+	__be16 peer_port;
+	__u32 ifindex; /* neighbour only */
+};
+_Static_assert(sizeof(struct event) == 64, "event");
+
+/* What user space may change while the programs run. One element. */
+struct control {
+	__u64 reset_unknown_from; /* ns; unknown flows are answered by a reset after it, 0 = never */
+	__u32 route_epoch; /* grows with each change of routes or neighbours */
+	__u32 check_ifindex; /* our end of the health-check veth, 0 = none */
+	__u8 check_mac[6]; /* MAC of the stack's end */
+	__u8 zero[2];
+	/* Source ports for nat without keep: two spans around the host's own
+	 * ephemeral range, host order, empty when lo > hi. */
+	__u16 pool_lo[2];
+	__u16 pool_hi[2];
+};
+
+/* A health check's connection, noted on its way out so that the answer finds
+ * its way back. */
+struct check_key {
+	struct addr vip;
+	struct addr probe;
+	__be16 port;
+	__be16 probe_port;
+};
+
+/* What the pinned maps were made for. A mismatch is refused by name. */
+struct meta {
+	__u32 schema;
+	__u32 flow_lines;
+	__u64 key_check; /* hash of the cluster key: another key cannot read this table */
+};
+
+/* Arguments of the expire programs: what to look at and what to do. */
+enum expire_verb {
+	EXPIRE_IDLE = 1, /* remove what is past its lifetime */
+	EXPIRE_KILL = 2, /* mark as killed */
+};
+
+struct expire_args {
+	__u32 verb; /* enum expire_verb */
+	__u32 count; /* entries of lines in use */
+	__u32 lines[EXPIRE_BATCH];
+	__u32 words[EXPIRE_BATCH]; /* the claim word seen; a line that changed since is left alone */
+	__u32 done; /* out: lines acted on */
+};
+
+struct expire_keys {
+	__u32 verb; /* enum expire_verb */
+	__u32 count;
+	struct flow_key keys[EXPIRE_KEYS];
+	__u32 done; /* out */
+	__u32 zero;
+};

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The packet path. One program per interface, one function per stage:
+ *
+ *	parse -> service -> flow | handshake -> backend -> rewrite -> verdict
+ *
+ * A packet that is not for a VIP, and not the answer to one of our flows, is
+ * passed up untouched, whatever else is odd about it.
+ */
+#include "backend.h"
+#include "check.h"
+#include "dispatch.h"
+#include "expire.h"
+#include "parse.h"
+
+char licence[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline struct service *service(const struct addr *vip, __be16 port, __u32 *id)
+{
+	struct listen l = { .vip = *vip, .port = port };
+	__u32 *found = bpf_map_lookup_elem(&service_ids, &l);
+
+	if (!found)
+		return NULL;
+	*id = *found;
+	return bpf_map_lookup_elem(&services, id);
+}
+
+/* Whether this node may steer for the VIP now. */
+static __always_inline int owned(const struct service *svc)
+{
+	__u32 index = svc->owner;
+	struct owner *o = bpf_map_lookup_elem(&owners, &index);
+
+	return o && o->active && (!o->until || bpf_ktime_get_ns() < o->until);
+}
+
+/* A packet that cannot be steered: dropped by name if it is for a service that
+ * steers, else none of ours. */
+__noinline int odd_packet(const struct packet *p)
+{
+	__u32 id, *steering;
+	struct service *svc;
+
+	if (!p)
+		return XDP_PASS;
+	if (p->dport) {
+		svc = service(&p->dst, p->dport, &id);
+		return svc && svc->mode != MODE_SSHD ? drop(p, p->odd) : XDP_PASS;
+	}
+	steering = bpf_map_lookup_elem(&vips, &p->dst);
+	return steering && *steering ? drop(p, p->odd) : XDP_PASS;
+}
+
+/* A service that ends on this node: counted here, accepted by dispatch. */
+static __always_inline int local_packet(const struct packet *p, __u32 id)
+{
+	struct service_counters *c = service_count(id);
+
+	if (c) {
+		c->packets_in++;
+		c->bytes_in += p->length;
+		if ((p->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+			c->syns++;
+	}
+	return XDP_PASS;
+}
+
+/* A new connection that cannot be served is told so at once. */
+static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, const struct stage *s,
+				  enum drop_reason reason)
+{
+	drop(p, reason);
+	event_refused(p, s->service, NO_MEMBER, reason);
+	return reset_reply(ctx, p);
+}
+
+/* Nothing is known of the packet. Once every flow this node may learn of is
+ * known, the sender is told. */
+static __always_inline int unknown_packet(struct xdp_md *ctx, const struct packet *p)
+{
+	struct control *c = control();
+
+	drop(p, DROP_UNKNOWN_FLOW);
+	if (!c || !c->reset_unknown_from || bpf_ktime_get_ns() < c->reset_unknown_from)
+		return XDP_DROP;
+	return reset_reply(ctx, p);
+}
+
+/* Follows a flow's packet from the client. */
+static __always_inline void follow_client(const struct packet *p, const struct stage *s, struct flow *f,
+					  const struct target *t)
+{
+	struct flow_key key;
+	struct member *m;
+
+	flow_touch(p, f);
+	flow_prove(p, f);
+	if (!flow_follow(p, f, STATUS_FIN_CLIENT))
+		return;
+	if (flow_state(f) == FLOW_CLOSED)
+		flow_count_closed(f, s->service);
+	m = s->nat ? bpf_map_lookup_elem(&members, &t->member) : NULL;
+	if (!m)
+		return;
+	reverse_key(&key, m->host, &t->peer, t->peer_port);
+	follow_counterpart(&key, reverse_hash(&key), f->status, s->service);
+}
+
+/* The living entry of the packet's flow, with t filled from it, or NULL. */
+static __always_inline struct flow *find_flow(const struct packet *p, const struct stage *s, struct target *t)
+{
+	struct flow *f = flow_find(&s->key, s->hash);
+
+	if (!f || flow_expired(f, p->tick))
+		return NULL;
+	target_set(t, f->member, &f->peer, f->peer_port);
+	barrier();
+	/* The line may have been given to another flow while it was read. */
+	return ((volatile struct flow *)f)->word == hash_tag(s->hash) ? f : NULL;
+}
+
+static __always_inline int is_syn(const struct packet *p)
+{
+	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+/* Finds where a packet of a service that steers goes. Returns a verdict, or
+ * STEERED with t filled; t names no member when the packet is of no known
+ * flow. */
+#define STEERED -1
+
+static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet *p, const struct stage *s,
+					struct target *t)
+{
+	struct flow *f = find_flow(p, s, t);
+	enum drop_reason reason;
+
+	if (is_syn(p)) {
+		if (!f || flow_state(f) >= FLOW_CLOSED)
+			t->member = NO_MEMBER;
+		reason = take_syn(ctx, p, s, t);
+		return reason ? refuse(ctx, p, s, reason) : STEERED;
+	}
+	if (!f) {
+		if (take_embryo(p, s, t) != KNOWN_COMPLETES)
+			return STEERED;
+		reason = promote(p, s, t);
+		if (!reason)
+			return STEERED;
+		event_refused(p, s->service, t->member, reason);
+		return drop(p, reason);
+	}
+	if (flow_state(f) == FLOW_KILLED) {
+		drop(p, DROP_KILLED);
+		return reset_reply(ctx, p);
+	}
+	follow_client(p, s, f, t);
+	return STEERED;
+}
+
+static __always_inline void stage_set(struct stage *s, const struct packet *p, const struct service *svc, __u32 id)
+{
+	s->service = id;
+	s->nat = svc->mode == MODE_NAT;
+	s->keep = s->nat && svc->flags & SERVICE_KEEP;
+	service_key(&s->key, id, &p->src, p->sport);
+	s->hash = flow_hash(&p->src, p->sport, svc->salt);
+}
+
+/* Answers of nat backends, health checks, and what is none of ours. */
+static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, struct scratch *x)
+{
+	struct host_key from = { .addr = x->p.src, .port = x->p.sport };
+	__u32 *host = bpf_map_lookup_elem(&hosts, &from);
+	struct control *c;
+
+	if (host)
+		return from_backend(ctx, f, x, *host);
+	c = control();
+	if (c && c->check_ifindex && c->check_ifindex == ctx->ingress_ifindex)
+		return check_out(ctx, f, &x->p);
+	return check_in(ctx, f, &x->p);
+}
+
+static __always_inline struct scratch *scratch(void)
+{
+	__u32 zero = 0;
+	struct scratch *x = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (x)
+		__builtin_memset(&x->p, 0, sizeof(x->p));
+	return x;
+}
+
+SEC("xdp")
+int steer(struct xdp_md *ctx)
+{
+	struct scratch *x = scratch();
+	struct service *svc;
+	struct frame f = {};
+	enum parsed parsed;
+	int verdict;
+	__u32 id;
+
+	if (!x)
+		return XDP_PASS;
+	parsed = parse(ctx, &f, &x->p);
+	if (parsed == PARSED_ODD)
+		return odd_packet(&x->p);
+	if (parsed != PARSED_TCP)
+		return XDP_PASS;
+	x->p.tick = tick_now();
+	svc = service(&x->p.dst, x->p.dport, &id);
+	if (!svc)
+		return other_packet(ctx, &f, x);
+	if (!owned(svc))
+		return drop(&x->p, DROP_NOT_OWNER);
+	if (svc->mode == MODE_SSHD)
+		return local_packet(&x->p, id);
+	stage_set(&x->s, &x->p, svc, id);
+	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);
+	if (verdict != STEERED)
+		return verdict;
+	if (x->t.member != NO_MEMBER)
+		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
+	/* The port of an answer may equal the port of a service made later. */
+	verdict = other_packet(ctx, &f, x);
+	return verdict == XDP_PASS ? unknown_packet(ctx, &x->p) : verdict;
+}
+
+/* For the far end of a veth: frames sent to it by XDP_TX or redirect arrive
+ * only where a program is attached. */
+SEC("xdp")
+int pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}

@@ -1,0 +1,217 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+)
+
+// Attachment says how an interface carries the steering program.
+type Attachment struct {
+	Interface string
+	Index     int
+	// Mode is XDPNative or XDPGeneric.
+	Mode   XDPMode
+	Driver string
+	MTU    int
+}
+
+// attach puts the programs in place. A failure takes off what this call added
+// and leaves replaced links with the new program, which reads the same maps.
+func (d *Dataplane) attach(o Options) error {
+	var added []string
+	undo := func(err error) error {
+		for _, name := range added {
+			err = errors.Join(err, os.Remove(d.pins.link(name)))
+		}
+		return err
+	}
+	for _, name := range o.Interfaces {
+		a, fresh, err := d.attachInterface(name, d.objs.Steer, o.XDP)
+		if fresh {
+			added = append(added, name)
+		}
+		if err != nil {
+			return undo(err)
+		}
+		d.attachments = append(d.attachments, a)
+	}
+	if err := d.attachDispatch(); err != nil {
+		return undo(err)
+	}
+	return d.releaseOthers(o.Interfaces)
+}
+
+// attachInterface replaces our program on an interface, or attaches it where
+// there was none; fresh says which.
+func (d *Dataplane) attachInterface(name string, prog *ebpf.Program, mode XDPMode) (a Attachment, fresh bool, err error) {
+	ifc, err := netlink.LinkByName(name)
+	if err != nil {
+		return a, false, fmt.Errorf("attach to interface %q: %v; name an existing one in dataplane.interfaces", name, err)
+	}
+	a = Attachment{Interface: name, Index: ifc.Attrs().Index, MTU: ifc.Attrs().MTU, Driver: driver(name)}
+	replaced, err := d.replace(a, prog)
+	if err != nil {
+		return a, false, err
+	}
+	if !replaced {
+		if err := refuseForeign(ifc); err != nil {
+			return a, false, err
+		}
+		if err := d.attachFresh(a, prog, mode); err != nil {
+			return a, false, err
+		}
+	}
+	a.Mode, err = attachedMode(a.Index)
+	if err != nil {
+		return a, !replaced, err
+	}
+	return a, !replaced, d.allowEgress(a.Index, a.Index)
+}
+
+// replace swaps the program of a pinned link: every frame meets the old or the
+// new one. The pin of an interface that was made anew is dropped.
+func (d *Dataplane) replace(a Attachment, prog *ebpf.Program) (bool, error) {
+	path := d.pins.link(a.Interface)
+	l, err := link.LoadPinnedLink(path, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open pinned link of interface %q: %v", a.Interface, err)
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil {
+		return false, fmt.Errorf("read pinned link of interface %q: %v", a.Interface, err)
+	}
+	if x := info.XDP(); x == nil || int(x.Ifindex) != a.Index {
+		if err := os.Remove(path); err != nil {
+			return false, fmt.Errorf("drop stale link of interface %q: %v", a.Interface, err)
+		}
+		return false, nil
+	}
+	if err := l.Update(prog); err != nil {
+		return false, fmt.Errorf("replace program on interface %q: %v", a.Interface, err)
+	}
+	return true, nil
+}
+
+func (d *Dataplane) attachFresh(a Attachment, prog *ebpf.Program, mode XDPMode) error {
+	l, err := attachXDP(a, prog, mode)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := l.Pin(d.pins.link(a.Interface)); err != nil {
+		return fmt.Errorf("pin link of interface %q: %v", a.Interface, err)
+	}
+	return nil
+}
+
+func attachXDP(a Attachment, prog *ebpf.Program, mode XDPMode) (link.Link, error) {
+	try := func(flags link.XDPAttachFlags) (link.Link, error) {
+		return link.AttachXDP(link.XDPOptions{Program: prog, Interface: a.Index, Flags: flags})
+	}
+	if mode == XDPGeneric {
+		l, err := try(link.XDPGenericMode)
+		return l, explainAttach(err, a, "generic")
+	}
+	l, err := try(link.XDPDriverMode)
+	if err == nil || mode == XDPNative {
+		return l, explainAttach(err, a, "native")
+	}
+	l, generic := try(link.XDPGenericMode)
+	if generic != nil {
+		return nil, explainAttach(errors.Join(err, generic), a, "native nor generic")
+	}
+	return l, nil
+}
+
+func explainAttach(err error, a Attachment, mode string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("attach %s to interface %q (driver %s, MTU %d): %v; `sluice doctor` names what stands against it", mode, a.Interface, a.Driver, a.MTU, err)
+}
+
+// refuseForeign names the program of somebody else.
+func refuseForeign(ifc netlink.Link) error {
+	x := ifc.Attrs().Xdp
+	if x == nil || !x.Attached {
+		return nil
+	}
+	name := fmt.Sprintf("id %d", x.ProgId)
+	if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(x.ProgId)); err == nil {
+		if info, err := p.Info(); err == nil && info.Name != "" {
+			name = fmt.Sprintf("%q (id %d)", info.Name, x.ProgId)
+		}
+		p.Close()
+	}
+	return fmt.Errorf("attach to interface %q: another XDP program, %s, is on it; take that off first, or leave the interface out of dataplane.interfaces", ifc.Attrs().Name, name)
+}
+
+// Values of IFLA_XDP_ATTACHED, linux/if_link.h.
+const xdpAttachedSKB = 2
+
+// attachedMode asks the kernel what it made of the attachment.
+func attachedMode(index int) (XDPMode, error) {
+	ifc, err := netlink.LinkByIndex(index)
+	if err != nil {
+		return "", fmt.Errorf("read interface %d: %v", index, err)
+	}
+	x := ifc.Attrs().Xdp
+	if x == nil || !x.Attached {
+		return "", fmt.Errorf("attach to interface %q: the kernel shows no program after it; another process took it off", ifc.Attrs().Name)
+	}
+	if x.AttachMode == xdpAttachedSKB {
+		return XDPGeneric, nil
+	}
+	return XDPNative, nil
+}
+
+// allowEgress lets frames leave by an interface: named is what the routing
+// table says, carrier what carries XDP.
+func (d *Dataplane) allowEgress(named, carrier int) error {
+	if err := d.objs.Egress.Put(uint32(named), uint32(carrier)); err != nil {
+		return fmt.Errorf("allow interface %d as egress: %v", named, err)
+	}
+	return nil
+}
+
+// releaseOthers takes our program off interfaces that left the settings.
+func (d *Dataplane) releaseOthers(keep []string) error {
+	entries, err := os.ReadDir(d.pins.links())
+	if err != nil {
+		return fmt.Errorf("list pinned links: %v", err)
+	}
+	for _, e := range entries {
+		name := linkName(e.Name())
+		if slices.Contains(keep, name) || name == dispatchLink {
+			continue
+		}
+		if ifc, err := net.InterfaceByName(name); err == nil {
+			if err := d.objs.Egress.Delete(uint32(ifc.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+				return fmt.Errorf("forbid interface %q as egress: %v", name, err)
+			}
+		}
+		if err := os.Remove(d.pins.link(name)); err != nil {
+			return fmt.Errorf("take program off interface %q: %v", name, err)
+		}
+	}
+	return nil
+}
+
+// Attachments says which interfaces carry the program and how, in the order of
+// the settings.
+func (d *Dataplane) Attachments() []Attachment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.attachments)
+}

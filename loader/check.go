@@ -1,0 +1,41 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+)
+
+// PutCheck makes an address stand for a member of a dsr service: what is sent
+// to it over the health-check veth goes to the member as a client's packet
+// would.
+func (d *Dataplane) PutCheck(check netip.Addr, m MemberID) error {
+	key := toAddr(check)
+	if err := d.objs.Checks.Put(&key, uint32(m)); err != nil {
+		return fmt.Errorf("put check address %s: %v", check, err)
+	}
+	return nil
+}
+
+// DeleteCheck removes a check address. It is not an error if there was none.
+func (d *Dataplane) DeleteCheck(check netip.Addr) error {
+	key := toAddr(check)
+	if err := d.objs.Checks.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("delete check address %s: %v", check, err)
+	}
+	return nil
+}
+
+// AttachCheck attaches the programs of the health-check veth: steering to our
+// end, and to the stack's end one that passes everything, without which frames
+// redirected to it never arrive. Native only: both ends are ours.
+func (d *Dataplane) AttachCheck(ours, stack string) error {
+	for name, prog := range map[string]*ebpf.Program{ours: d.objs.Steer, stack: d.objs.Pass} {
+		if _, _, err := d.attachInterface(name, prog, XDPNative); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// dispatchLink is the pin of the socket-lookup link. No interface is called so:
+// the kernel takes a percent sign as the place of a number.
+const dispatchLink = "%dispatch"
+
+// attachDispatch attaches the socket-lookup program to this network namespace,
+// or replaces it there.
+func (d *Dataplane) attachDispatch() error {
+	ns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return fmt.Errorf("open network namespace: %v", err)
+	}
+	defer ns.Close()
+	path := d.pins.dispatch()
+	replaced, err := d.replaceDispatch(path, ns)
+	if err != nil || replaced {
+		return err
+	}
+	l, err := link.AttachNetNs(int(ns.Fd()), d.objs.Dispatch)
+	if err != nil {
+		return fmt.Errorf("attach socket lookup: %v", err)
+	}
+	defer l.Close()
+	if err := l.Pin(path); err != nil {
+		return fmt.Errorf("pin socket-lookup link: %v", err)
+	}
+	return nil
+}
+
+// replaceDispatch swaps the program of the pinned link. The pin of a namespace
+// that is gone is dropped.
+func (d *Dataplane) replaceDispatch(path string, ns *os.File) (bool, error) {
+	l, err := link.LoadPinnedLink(path, nil)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("open pinned socket-lookup link: %v", err)
+	}
+	defer l.Close()
+	same, err := inNamespace(l, ns)
+	if err != nil {
+		return false, err
+	}
+	if !same {
+		if err := os.Remove(path); err != nil {
+			return false, fmt.Errorf("drop stale socket-lookup link: %v", err)
+		}
+		return false, nil
+	}
+	if err := l.Update(d.objs.Dispatch); err != nil {
+		return false, fmt.Errorf("replace socket lookup: %v", err)
+	}
+	return true, nil
+}
+
+func inNamespace(l link.Link, ns *os.File) (bool, error) {
+	info, err := l.Info()
+	if err != nil {
+		return false, fmt.Errorf("read pinned socket-lookup link: %v", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(ns.Fd()), &st); err != nil {
+		return false, fmt.Errorf("look at network namespace: %v", err)
+	}
+	n := info.NetNs()
+	return n != nil && uint64(n.NetnsInode) == st.Ino, nil
+}
+
+// SetListener makes f's listening TCP socket the one that accepts connections
+// to the service (mode sshd). The socket may be bound anywhere; the kernel
+// refuses one that is not listening, and an MPTCP one. It stays in place until
+// it is closed by every process or replaced.
+func (d *Dataplane) SetListener(id ServiceID, f *os.File) error {
+	if err := d.objs.Listeners.Put(uint32(id), uint64(f.Fd())); err != nil {
+		return fmt.Errorf("set listener of service %d: %v; it must be a listening TCP socket, not MPTCP", id, err)
+	}
+	return nil
+}
+
+// HasListener says whether connections to the service are accepted by a socket.
+func (d *Dataplane) HasListener(id ServiceID) (bool, error) {
+	var cookie uint64
+	err := d.objs.Listeners.Lookup(uint32(id), &cookie)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up listener of service %d: %v", id, err)
+	}
+	return true, nil
+}

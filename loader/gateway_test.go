@@ -1,0 +1,148 @@
+package loader_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sluice/internal/nettest"
+	"sluice/loader"
+)
+
+// gateway is a dataplane on a real gateway with one service, whose members are
+// the gateway's backends, and ring entries dealt round robin.
+type gateway struct {
+	*nettest.Gateway
+	dp      *loader.Dataplane
+	opts    loader.Options
+	listen  netip.AddrPort
+	servers []*nettest.Server
+}
+
+const (
+	testService = loader.ServiceID(1)
+	testPort    = 22
+)
+
+func testOptions(t *testing.T) loader.Options {
+	return loader.Options{
+		Dir:        filepath.Join(nettest.BPFFS(t), "sluice"),
+		Interfaces: []string{nettest.OutsideLink, nettest.InsideLink},
+		XDP:        loader.XDPNative,
+		MaxFlows:   4096,
+		Key:        [16]byte{1, 2, 3},
+	}
+}
+
+func newGateway(t *testing.T, s loader.Service) *gateway {
+	t.Helper()
+	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF)
+	o := nettest.GatewayOptions{}
+	if s.Mode == loader.ModeDSR {
+		o.DSR = []netip.Addr{s.Listen.Addr()}
+	}
+	g := &gateway{Gateway: nettest.GatewayForTest(t, o), opts: testOptions(t), listen: s.Listen}
+	for _, b := range g.Backends {
+		at := netip.AddrPortFrom(b.Addr.Like(s.Listen.Addr()), testPort)
+		if s.Mode == loader.ModeDSR {
+			at = s.Listen
+		}
+		g.servers = append(g.servers, nettest.ServeForTest(t, b.Namespace, at, nettest.ServerOptions{Banner: "SSH-2.0-" + b.Label + "\r\n", Echo: true}))
+	}
+	g.open(t)
+	g.put(t, s)
+	return g
+}
+
+// open opens the dataplane in the gateway's namespace.
+func (g *gateway) open(t *testing.T) {
+	t.Helper()
+	err := g.GW.Do(func() (err error) {
+		g.dp, err = loader.Open(g.opts)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dp := g.dp
+	t.Cleanup(func() {
+		if t.Failed() {
+			drops, err := dp.Drops()
+			counters, _ := dp.MemberCounters()
+			services, _ := dp.ServiceCounters()
+			t.Logf("drops %v (%v), members %v, services %v, attachments %+v", drops, err, counters, services, dp.Attachments())
+		}
+		dp.Close()
+	})
+}
+
+func (g *gateway) put(t *testing.T, s loader.Service) {
+	t.Helper()
+	must(t, g.dp.SetPorts(1024, 32767, 61000, 65535))
+	must(t, g.dp.SetResetUnknown(true))
+	must(t, g.dp.PutService(testService, s))
+	for i, b := range g.Backends {
+		must(t, g.dp.PutNextHop(loader.NextHopID(i+1), g.nextHop(t, b)))
+		must(t, g.dp.PutMember(loader.MemberID(i+1), loader.Member{
+			Service: testService,
+			Addr:    netip.AddrPortFrom(b.Addr.Like(s.Listen.Addr()), testPort),
+			NextHop: loader.NextHopID(i + 1),
+		}))
+	}
+	ring, err := g.dp.Ring(testService)
+	must(t, err)
+	for i := range loader.RingEntries {
+		ring.Set(i, loader.MemberID(i%len(g.Backends)+1))
+	}
+	must(t, g.dp.Publish(testService))
+}
+
+func (g *gateway) nextHop(t *testing.T, b *nettest.Backend) loader.NextHop {
+	t.Helper()
+	index, err := g.GW.Index(nettest.InsideLink)
+	must(t, err)
+	source, err := g.GW.MAC(nettest.InsideLink)
+	must(t, err)
+	destination, err := b.MAC(nettest.HostLink)
+	must(t, err)
+	return loader.NextHop{Interface: index, Source: source, Destination: destination, MTU: 1500, Ready: true}
+}
+
+// dial opens a connection to the service as a client and reads the banner.
+func (g *gateway) dial(t *testing.T) (net.Conn, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	c, err := g.Client.Dial(ctx, g.listen)
+	must(t, err)
+	t.Cleanup(func() { c.Close() })
+	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	banner := make([]byte, len("SSH-2.0-b1\r\n"))
+	if _, err := c.Read(banner); err != nil {
+		t.Fatal(err)
+	}
+	return c, string(banner[len("SSH-2.0-") : len(banner)-2])
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shapes are the ways a flow can go through the gateway.
+func shapes() map[string]loader.Service {
+	v4, v6 := netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("2001:db8:1::3")
+	out := map[string]loader.Service{}
+	for family, vip := range map[string]netip.Addr{"v4": v4, "v6": v6} {
+		listen := netip.AddrPortFrom(vip, testPort)
+		out["hide "+family] = loader.Service{Listen: listen, Mode: loader.ModeNAT, Pool: []netip.Addr{vip}}
+		out["keep "+family] = loader.Service{Listen: listen, Mode: loader.ModeNAT, KeepClient: true}
+		out["dsr "+family] = loader.Service{Listen: listen, Mode: loader.ModeDSR}
+	}
+	return out
+}

@@ -1,0 +1,6 @@
+package loader
+
+// The flags after -- make the object independent of the folder it is built in,
+// so that anyone can regenerate it and compare.
+//
+//go:generate sh -c "go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -no-global-types -type addr -type listen -type service -type owner -type member -type host_key -type next_hop -type next_hop_key -type flow_key -type flow -type embryo -type member_counters -type service_counters -type drop_counter -type event -type control -type meta -type expire_args -type expire_keys -type drop_reason bpf ../bpf/sluice.bpf.c -- -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -mcpu=v3 -I/usr/include/$(uname -m)-linux-gnu -fdebug-compilation-dir=. -ffile-prefix-map=$(cd .. && pwd)=."

@@ -1,0 +1,108 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+)
+
+// Members returns the members the maps hold.
+func (d *Dataplane) Members() (map[MemberID]Member, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.members), nil
+}
+
+// PutMember writes the record of a member. Its service must have a record. New
+// flows reach it once a ring names it, living ones as long as it stands.
+func (d *Dataplane) PutMember(id MemberID, m Member) error {
+	if id == 0 || id >= MaxMembers {
+		return fmt.Errorf("put member %d: ids run from 1 to %d", id, MaxMembers-1)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok := d.services[m.Service]
+	if !ok {
+		return fmt.Errorf("put member %d (%s): service %d has no record", id, m.Addr, m.Service)
+	}
+	host := d.host(id, m.Addr)
+	record := bpfMember{
+		Addr:    toAddr(m.Addr.Addr()),
+		Port:    swap16(m.Addr.Port()),
+		Service: uint32(m.Service),
+		Host:    host,
+		NextHop: uint32(m.NextHop),
+	}
+	if err := d.objs.Members.Put(uint32(id), &record); err != nil {
+		return fmt.Errorf("put member %d (%s): %v", id, m.Addr, err)
+	}
+	d.members[id], d.hosts[id] = m, host
+	if s.Mode != ModeNAT {
+		return nil
+	}
+	key := toHostKey(m.Addr)
+	if err := d.objs.Hosts.Put(&key, host); err != nil {
+		return fmt.Errorf("put host %s: %v", m.Addr, err)
+	}
+	return nil
+}
+
+// DeleteMember removes a member. No ring may name it any more; flows it still
+// has end.
+func (d *Dataplane) DeleteMember(id MemberID) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, ok := d.members[id]
+	if !ok {
+		return nil
+	}
+	if !d.hostNeeded(id, m.Addr) {
+		key := toHostKey(m.Addr)
+		if err := d.objs.Hosts.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("delete host %s: %v", m.Addr, err)
+		}
+	}
+	if err := d.objs.Members.Put(uint32(id), &bpfMember{}); err != nil {
+		return fmt.Errorf("delete member %d (%s): %v", id, m.Addr, err)
+	}
+	delete(d.members, id)
+	delete(d.hosts, id)
+	return nil
+}
+
+func toHostKey(a netip.AddrPort) bpfHostKey {
+	return bpfHostKey{Addr: toAddr(a.Addr()), Port: swap16(a.Port())}
+}
+
+// host is the id that answers from addr are recognised by: all members that
+// name the address share it, because an answer does not say whose it is.
+func (d *Dataplane) host(id MemberID, addr netip.AddrPort) uint32 {
+	used := make(map[uint32]bool, len(d.hosts))
+	for other, m := range d.members {
+		if m.Addr == addr {
+			return d.hosts[other]
+		}
+		if other != id {
+			used[d.hosts[other]] = true
+		}
+	}
+	// A member's own number is usually free, and then search ends at once.
+	for h := uint32(id); ; h = (h + 1) % MaxMembers {
+		if !used[h] {
+			return h
+		}
+	}
+}
+
+// hostNeeded says whether another nat member answers from addr.
+func (d *Dataplane) hostNeeded(id MemberID, addr netip.AddrPort) bool {
+	for other, m := range d.members {
+		if other != id && m.Addr == addr && d.services[m.Service].Mode == ModeNAT {
+			return true
+		}
+	}
+	return false
+}

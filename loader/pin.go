@@ -1,0 +1,182 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// schema names the layout of the maps; it is SCHEMA_VERSION of bpf/shared.h.
+const schema = 1
+
+// unpinned are maps one process uses for itself.
+var unpinned = map[string]bool{
+	"expire_batch":     true,
+	"expire_key_batch": true,
+	"scratches":        true,
+	"workbenches":      true,
+	".rodata":          true,
+}
+
+// pins is the folder tree of one layout:
+//
+//	DIR/v1/maps/NAME         DIR/v1/rings/SERVICE
+//	DIR/v1/links/INTERFACE   DIR/v1/links/%dispatch
+//
+// Every link is below links, so that removing that folder first takes every
+// program off.
+type pins struct {
+	dir   string // what the settings name
+	root  string // dir/v1
+	fresh bool   // root was made by this process
+}
+
+func (p pins) maps() string             { return filepath.Join(p.root, "maps") }
+func (p pins) rings() string            { return filepath.Join(p.root, "rings") }
+func (p pins) links() string            { return filepath.Join(p.root, "links") }
+func (p pins) ring(id ServiceID) string { return filepath.Join(p.rings(), strconv.Itoa(int(id))) }
+
+func (p pins) dispatch() string { return filepath.Join(p.links(), dispatchLink) }
+
+// dotInPin stands for the dot of an interface's name: a bpffs refuses dots.
+const dotInPin = "%2E"
+
+func (p pins) link(name string) string {
+	return filepath.Join(p.links(), strings.ReplaceAll(name, ".", dotInPin))
+}
+
+// linkName is the interface of a pin below links.
+func linkName(pin string) string { return strings.ReplaceAll(pin, dotInPin, ".") }
+
+// openPins makes the folders and takes the lock that keeps a second process
+// from changing the same maps.
+func openPins(dir string) (pins, *os.File, error) {
+	p := pins{dir: dir, root: filepath.Join(dir, "v"+strconv.Itoa(schema))}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return p, nil, fmt.Errorf("make pin folder: %v", err)
+	}
+	if err := checkBPFFS(dir); err != nil {
+		return p, nil, err
+	}
+	if err := refuseOtherSchema(p); err != nil {
+		return p, nil, err
+	}
+	err := os.Mkdir(p.root, 0o700)
+	p.fresh = err == nil
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return p, nil, fmt.Errorf("make pin folder: %v", err)
+	}
+	lock, err := lockDir(p.root)
+	if err != nil {
+		return p, nil, err
+	}
+	for _, sub := range []string{p.maps(), p.rings(), p.links()} {
+		if err := os.Mkdir(sub, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return p, nil, errors.Join(fmt.Errorf("make pin folder: %v", err), lock.Close())
+		}
+	}
+	return p, lock, nil
+}
+
+func checkBPFFS(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("look at pin folder %s: %v", dir, err)
+	}
+	if fs.Type != unix.BPF_FS_MAGIC {
+		return fmt.Errorf("pin folder %s is not on a bpffs; run `mount -t bpf bpf %s`", dir, filepath.Dir(dir))
+	}
+	return nil
+}
+
+// refuseOtherSchema keeps two layouts from steering side by side.
+func refuseOtherSchema(p pins) error {
+	entries, err := os.ReadDir(p.dir)
+	if err != nil {
+		return fmt.Errorf("list pin folder: %v", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != filepath.Base(p.root) && e.Name()[0] == 'v' {
+			return fmt.Errorf("pin folder %s holds maps of layout %s, this program needs %s; run `sluice detach`, which ends forwarded flows, and start again", p.dir, e.Name(), filepath.Base(p.root))
+		}
+	}
+	return nil
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open pin folder: %v", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock pin folder %s: another process has it; is `sluice run` running already?", dir), f.Close())
+	}
+	return f, nil
+}
+
+func pinByName(spec *ebpf.CollectionSpec) {
+	for name, m := range spec.Maps {
+		m.Pinning = ebpf.PinByName
+		if unpinned[name] {
+			m.Pinning = ebpf.PinNone
+		}
+	}
+}
+
+// undo removes the folders if this process made them.
+func (p pins) undo() error {
+	if !p.fresh {
+		return nil
+	}
+	return os.RemoveAll(p.root)
+}
+
+// Detach takes every program of ours off and removes all pins below dir, of
+// whatever layout. Flows that went through the programs end. It returns what
+// it removed, folder by folder, and is not an error where there was nothing.
+func Detach(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list pin folder: %v", err)
+	}
+	var removed []string
+	for _, e := range entries {
+		root := filepath.Join(dir, e.Name())
+		gone, err := removePins(root)
+		removed = append(removed, gone...)
+		if err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// removePins removes the links first: a program must not run on while the maps
+// it needs vanish from view.
+func removePins(root string) ([]string, error) {
+	var removed []string
+	links, err := os.ReadDir(filepath.Join(root, "links"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list pinned links: %v", err)
+	}
+	for _, l := range links {
+		path := filepath.Join(root, "links", l.Name())
+		if err := os.Remove(path); err != nil {
+			return removed, fmt.Errorf("remove pinned link: %v", err)
+		}
+		removed = append(removed, path)
+	}
+	if err := os.RemoveAll(root); err != nil {
+		return removed, fmt.Errorf("remove pins: %v", err)
+	}
+	return append(removed, root), nil
+}

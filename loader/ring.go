@@ -1,0 +1,135 @@
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// ringMember masks the member out of a ring word, RING_MEMBER_MASK.
+const ringMember = 0x00ffffff
+
+// The map holds RING_WORDS entries an element: an array pads values to 8 bytes.
+const (
+	ringElement  = 8
+	ringElements = RingEntries/2 + 1
+)
+
+// Ring is a service's hash table of RingEntries entries, mapped from the
+// kernel: a store is seen by the next packet.
+type Ring struct {
+	mem     []byte
+	entries *ebpf.Map
+}
+
+// Get returns the member of entry i, 0 for none. i must be in [0, RingEntries).
+func (r *Ring) Get(i int) MemberID {
+	return MemberID(atomic.LoadUint32(r.word(i)) & ringMember)
+}
+
+// Set makes m the member of entry i, in one 32-bit store. Marks of the entry
+// are left alone.
+func (r *Ring) Set(i int, m MemberID) {
+	w := r.word(i)
+	for {
+		old := atomic.LoadUint32(w)
+		if atomic.CompareAndSwapUint32(w, old, old&^ringMember|uint32(m)&ringMember) {
+			return
+		}
+	}
+}
+
+func (r *Ring) word(i int) *uint32 {
+	return (*uint32)(unsafe.Pointer(&r.mem[i*4]))
+}
+
+func (r *Ring) close() error {
+	return errors.Join(unix.Munmap(r.mem), r.entries.Close())
+}
+
+// Ring returns the ring of a service, made empty at the first call. It stays
+// valid until DeleteService or Close.
+func (d *Dataplane) Ring(id ServiceID) (*Ring, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r, ok := d.rings[id]; ok {
+		return r, nil
+	}
+	m, err := d.openRing(id)
+	if err != nil {
+		return nil, fmt.Errorf("open ring of service %d: %v", id, err)
+	}
+	mem, err := unix.Mmap(m.FD(), 0, pages(ringElements*ringElement), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("map ring of service %d: %v", id, err), m.Close())
+	}
+	d.rings[id] = &Ring{mem: mem, entries: m}
+	return d.rings[id], nil
+}
+
+// openRing adopts the pinned ring or makes one, and shows it to the programs.
+// The pin comes first: a ring the programs have can always be found again.
+func (d *Dataplane) openRing(id ServiceID) (*ebpf.Map, error) {
+	m, err := ebpf.LoadPinnedMap(d.pins.ring(id), nil)
+	if errors.Is(err, os.ErrNotExist) {
+		m, err = newRing(d.pins.ring(id))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := d.objs.Rings.Put(uint32(id), m); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+func newRing(pin string) (*ebpf.Map, error) {
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name:       "ring",
+		Type:       ebpf.Array,
+		KeySize:    4,
+		ValueSize:  ringElement,
+		MaxEntries: ringElements,
+		Flags:      unix.BPF_F_MMAPABLE,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Pin(pin); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+func (d *Dataplane) dropRing(id ServiceID) error {
+	if err := d.objs.Rings.Delete(uint32(id)); err != nil && !isAbsent(err) {
+		return fmt.Errorf("delete ring of service %d: %v", id, err)
+	}
+	if r, ok := d.rings[id]; ok {
+		delete(d.rings, id)
+		if err := r.close(); err != nil {
+			return fmt.Errorf("unmap ring of service %d: %v", id, err)
+		}
+	}
+	if err := os.Remove(d.pins.ring(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("unpin ring of service %d: %v", id, err)
+	}
+	return nil
+}
+
+// pages rounds a length up to whole pages.
+func pages(n int) int {
+	page := unix.Getpagesize()
+	return (n + page - 1) / page * page
+}
+
+// isAbsent says that there was nothing to delete: arrays of maps and of
+// sockets report it in their own ways.
+func isAbsent(err error) bool {
+	return errors.Is(err, ebpf.ErrKeyNotExist) || errors.Is(err, unix.EINVAL)
+}

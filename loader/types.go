@@ -1,0 +1,160 @@
+package loader
+
+import (
+	"net"
+	"net/netip"
+	"time"
+)
+
+// ServiceID numbers a service in the maps. It stays with VIP and port for as
+// long as the maps live.
+type ServiceID uint32
+
+// MemberID numbers a member: one backend within one service. 0 is no member.
+type MemberID uint32
+
+// NextHopID numbers an entry of the next-hop table. 0 is no next hop.
+type NextHopID uint32
+
+// Limits of the maps, from bpf/shared.h.
+const (
+	RingEntries = 65537
+	MaxServices = 1024
+	MaxMembers  = 16384
+	MaxNextHops = 4096
+	MaxPool     = 16
+)
+
+// Mode is what the programs do with a packet of a service.
+type Mode uint8
+
+// The modes, with the values of enum mode.
+const (
+	ModeNAT  Mode = 1
+	ModeDSR  Mode = 2
+	ModeSSHD Mode = 3
+)
+
+// Service is one VIP and port as the programs see it.
+type Service struct {
+	Listen netip.AddrPort
+	Mode   Mode
+	// KeepClient leaves the client's address as source (nat only).
+	KeepClient bool
+	// Pool are the source addresses towards backends (nat without KeepClient),
+	// at most MaxPool, of the VIP's family.
+	Pool []netip.Addr
+	// Removed marks a service that left the settings while flows of it live.
+	Removed bool
+}
+
+// Member is one backend within one service.
+type Member struct {
+	Service ServiceID
+	Addr    netip.AddrPort
+	NextHop NextHopID
+}
+
+// NextHop is a neighbour that frames are sent to.
+type NextHop struct {
+	// Interface is the index of the egress interface.
+	Interface   int
+	Source      net.HardwareAddr
+	Destination net.HardwareAddr
+	// VLAN is the tag the frame carries, 0 for none.
+	VLAN uint16
+	// MTU is the largest IP packet the interface takes, in bytes.
+	MTU uint16
+	// Ready says that the neighbour answered; without it packets are dropped
+	// and counted as no_next_hop.
+	Ready bool
+}
+
+// MemberCounters are the sums over all CPUs for one member.
+type MemberCounters struct {
+	PacketsIn, BytesIn   uint64 // towards the backend; bytes are IP total length
+	PacketsOut, BytesOut uint64 // from the backend, nat only
+	FlowsOpened          uint64
+	FlowsClosed          uint64
+	SYNs                 uint64
+	Resets               uint64
+	Headers              uint64
+}
+
+// ServiceCounters are the sums over all CPUs for one service.
+type ServiceCounters struct {
+	PacketsIn, BytesIn uint64
+	SYNs               uint64
+	Refused            uint64
+	FlowsUnprotected   uint64
+	NoReturnPath       uint64
+}
+
+// DropCounter is the sum over all CPUs for one drop reason.
+type DropCounter struct {
+	Reason         string
+	Packets, Bytes uint64
+}
+
+// FlowState is where a flow stands.
+type FlowState uint8
+
+// The states, with the values of enum flow_state.
+const (
+	FlowYoung FlowState = iota + 1
+	FlowEstablished
+	FlowHalfClosed
+	FlowClosed
+	FlowKilled
+)
+
+// Flow is one established flow, seen from the client's side.
+type Flow struct {
+	// Line and Word name the table line and its content, for Expire and Kill.
+	// A flow of the overflow table cannot be named so: Line is NoLine.
+	Line, Word uint32
+	Client     netip.AddrPort
+	// Source is the address and port towards the backend; invalid where the
+	// client's own is kept.
+	Source  netip.AddrPort
+	Service ServiceID
+	Member  MemberID
+	State   FlowState
+	Opened  time.Duration // CLOCK_MONOTONIC
+	Seen    time.Duration // CLOCK_MONOTONIC, in steps of 1.07 s
+}
+
+// EventKind is what happened to a flow.
+type EventKind uint32
+
+// The kinds, with the values of enum event_kind.
+const (
+	EventEstablished EventKind = iota + 1
+	EventClosed
+	EventRefused
+	// EventNeighbour asks user space to resolve Client on Interface.
+	EventNeighbour
+)
+
+// Event is one record of the event ring buffer.
+type Event struct {
+	Kind      EventKind
+	Time      time.Duration // CLOCK_MONOTONIC
+	Reason    string        // drop reason of a refused flow
+	Service   ServiceID
+	Member    MemberID
+	Client    netip.AddrPort
+	Source    netip.AddrPort
+	Interface int
+}
+
+// Lifetimes are how long an entry lives after its last packet. Past it the
+// entry counts as absent at once; sweeping only frees the memory. Zero fields
+// take the default in brackets.
+type Lifetimes struct {
+	Embryo      time.Duration // handshake not finished [60s]
+	Established time.Duration // [120h]
+	HalfClosed  time.Duration // one side sent FIN [2m]
+	Closed      time.Duration // both sides sent FIN, or a reset was seen [10s]
+	Young       time.Duration // dsr: how long a handshake seen from one side may wait for proof [10s]
+}
