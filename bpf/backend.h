@@ -10,7 +10,7 @@
 
 /* Sends the packet to the member t names. */
 static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, const struct packet *p,
-				      const struct stage *s, const struct target *t)
+				 const struct stage *s, const struct target *t)
 {
 	struct member *m = bpf_map_lookup_elem(&members, &t->member);
 	struct service_counters *c;

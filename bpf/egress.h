@@ -98,7 +98,7 @@ struct way {
  * filled, or why not.
  */
 __noinline enum drop_reason client_hop(struct xdp_md *ctx, const struct packet *p, const struct addr *from,
-				   const struct addr *client, struct way *way)
+				       const struct addr *client, struct way *way)
 {
 	struct control *c = control();
 	struct next_hop *n;

@@ -182,8 +182,7 @@ static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p,
 
 /* An IPv6 packet with extension headers is never steered; the headers are
  * followed only to learn whether it would have been ours. */
-static __always_inline enum parsed parse_ipv6_extensions(const struct frame *f, struct packet *p,
-							 struct ipv6hdr *ip)
+static __always_inline enum parsed parse_ipv6_extensions(const struct frame *f, struct packet *p, struct ipv6hdr *ip)
 {
 	struct {
 		__u8 next;

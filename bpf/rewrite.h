@@ -28,7 +28,7 @@ static __always_inline __u16 fold(__u64 sum)
 
 static __always_inline void delta_apply(const struct delta *d, __u16 *check)
 {
-	*check = ~fold(d->sum + (__u16)~*check);
+	*check = ~fold(d->sum + (__u16) ~*check);
 }
 
 static __always_inline void rewrite_v4(__be32 *field, const struct addr *to, struct delta *ip, struct delta *tcp)
@@ -83,8 +83,8 @@ static __always_inline int hop(const struct frame *f)
 }
 
 /* Sets destination and, where from is given, source. */
-static __always_inline void rewrite(const struct frame *f, const struct addr *to, __be16 dport,
-				    const struct addr *from, __be16 sport)
+static __always_inline void rewrite(const struct frame *f, const struct addr *to, __be16 dport, const struct addr *from,
+				    __be16 sport)
 {
 	struct delta ip = {}, tcp = {};
 

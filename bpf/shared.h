@@ -170,6 +170,7 @@ enum header_state {
 #define STATUS_FIN_BACKEND (1u << 9)
 #define STATUS_COUNTED_CLOSED (1u << 10) /* flows_closed has it already */
 #define STATUS_ADVANCED (1u << 11) /* young: the client sent data */
+#define STATUS_BESIDE (1u << 12) /* a handshake on the same tuple is in progress */
 #define STATUS_HEADER_STATE_SHIFT 16
 #define STATUS_HEADER_LEN_SHIFT 24
 

@@ -35,8 +35,21 @@ static __always_inline int owned(const struct service *svc)
 	return o && o->active && (!o->until || bpf_ktime_get_ns() < o->until);
 }
 
+/* Whether the packet answers one of our flows. */
+static __always_inline int is_answer(const struct packet *p)
+{
+	struct host_key from = { .addr = p->src, .port = p->sport };
+	__u32 *host = bpf_map_lookup_elem(&hosts, &from);
+	struct flow_key key;
+
+	if (!host)
+		return 0;
+	reverse_key(&key, *host, &p->dst, p->dport);
+	return flow_find(&key, reverse_hash(&key)) != NULL;
+}
+
 /* A packet that cannot be steered: dropped by name if it is for a service that
- * steers, else none of ours. */
+ * steers or answers a flow, else none of ours. The stack would reset the flow. */
 __noinline int odd_packet(const struct packet *p)
 {
 	__u32 id, *steering;
@@ -46,7 +59,9 @@ __noinline int odd_packet(const struct packet *p)
 		return XDP_PASS;
 	if (p->dport) {
 		svc = service(&p->dst, p->dport, &id);
-		return svc && svc->mode != MODE_SSHD ? drop(p, p->odd) : XDP_PASS;
+		if (svc)
+			return svc->mode != MODE_SSHD ? drop(p, p->odd) : XDP_PASS;
+		return is_answer(p) ? drop(p, p->odd) : XDP_PASS;
 	}
 	steering = bpf_map_lookup_elem(&vips, &p->dst);
 	return steering && *steering ? drop(p, p->odd) : XDP_PASS;
@@ -130,31 +145,61 @@ static __always_inline int is_syn(const struct packet *p)
  * flow. */
 #define STEERED -1
 
+static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p, const struct stage *s, struct flow *f,
+				     struct target *t)
+{
+	enum drop_reason reason;
+
+	if (!f || flow_state(f) >= FLOW_CLOSED)
+		t->member = NO_MEMBER;
+	else if (!(f->status & STATUS_BESIDE))
+		__sync_fetch_and_or(&f->status, STATUS_BESIDE);
+	reason = take_syn(ctx, p, s, t);
+	return reason ? refuse(ctx, p, s, reason) : STEERED;
+}
+
+static __always_inline int steer_embryo(const struct packet *p, const struct stage *s, struct target *t)
+{
+	enum drop_reason reason;
+
+	if (take_embryo(p, s, t) != KNOWN_COMPLETES)
+		return STEERED;
+	reason = promote(p, s, t);
+	if (!reason)
+		return STEERED;
+	event_refused(p, s->service, t->member, reason);
+	return drop(p, reason);
+}
+
+/* A handshake beside a living entry: 1 where this packet completes it, which
+ * makes the entry the new flow's. */
+static __always_inline int replaced(const struct packet *p, const struct stage *s, struct flow *f, struct target *t)
+{
+	enum known known = take_embryo(p, s, t);
+
+	if (known == KNOWN_COMPLETES)
+		return promote(p, s, t) == DROP_NONE;
+	if (known != KNOWN_EMBRYO)
+		__sync_fetch_and_and(&f->status, ~STATUS_BESIDE);
+	target_set(t, f->member, &f->peer, f->peer_port);
+	return 0;
+}
+
 static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet *p, const struct stage *s,
 					struct target *t)
 {
 	struct flow *f = find_flow(p, s, t);
-	enum drop_reason reason;
 
-	if (is_syn(p)) {
-		if (!f || flow_state(f) >= FLOW_CLOSED)
-			t->member = NO_MEMBER;
-		reason = take_syn(ctx, p, s, t);
-		return reason ? refuse(ctx, p, s, reason) : STEERED;
-	}
-	if (!f) {
-		if (take_embryo(p, s, t) != KNOWN_COMPLETES)
-			return STEERED;
-		reason = promote(p, s, t);
-		if (!reason)
-			return STEERED;
-		event_refused(p, s->service, t->member, reason);
-		return drop(p, reason);
-	}
+	if (is_syn(p))
+		return steer_syn(ctx, p, s, f, t);
+	if (!f)
+		return steer_embryo(p, s, t);
 	if (flow_state(f) == FLOW_KILLED) {
 		drop(p, DROP_KILLED);
 		return reset_reply(ctx, p);
 	}
+	if (f->status & STATUS_BESIDE && replaced(p, s, f, t))
+		return STEERED;
 	follow_client(p, s, f, t);
 	return STEERED;
 }
