@@ -88,7 +88,7 @@ type GatewayOptions struct {
 	Name string
 	// Backends is their number, 1 to 200. [3]
 	Backends int
-	// VIPs are addresses of the outside networks. [192.0.2.3, 2001:db8:1::3]
+	// VIPs are addresses of the outside networks. [DefaultVIPs]
 	VIPs []netip.Addr
 	// DSR are those VIPs that the backends hold on lo and answer as, without
 	// claiming them in ARP. It implies Direct.
@@ -105,7 +105,7 @@ func (o GatewayOptions) withDefaults() (GatewayOptions, error) {
 		return o, fmt.Errorf("build gateway: %d backends; choose 1 to %d", o.Backends, maxBackends)
 	}
 	if o.VIPs == nil {
-		o.VIPs = []netip.Addr{outside.host4(vipHost), outside.host6(vipHost)}
+		o.VIPs = DefaultVIPs()
 	}
 	for _, vip := range o.VIPs {
 		if !outside.holds(vip) {

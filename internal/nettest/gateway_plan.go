@@ -22,6 +22,10 @@ var (
 	inside  = segment{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("2001:db8:2::/64")}
 )
 
+// DefaultVIPs returns the VIPs of a [Gateway] whose options name none, IPv4's
+// first: 192.0.2.3 and 2001:db8:1::3.
+func DefaultVIPs() []netip.Addr { return []netip.Addr{outside.host4(vipHost), outside.host6(vipHost)} }
+
 func (s segment) host4(number int) netip.Addr {
 	a := s.v4.Addr().As4()
 	a[3] = byte(number)

@@ -25,7 +25,7 @@ func endProcesses(id nsID) error {
 	if id == self {
 		return errors.New("end processes: refused in the namespace of this very process")
 	}
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL, unix.SIGKILL} {
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGTERM} {
 		found, err := processesIn(id)
 		if err != nil || len(found) == 0 {
 			return err

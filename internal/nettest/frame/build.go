@@ -62,6 +62,10 @@ func (f Frame) check() error {
 		return fmt.Errorf("%d bytes of IP options; use a multiple of 4 up to %d", len(f.IPOptions), maxOptions)
 	case len(f.Options) > maxOptions || len(f.Options)%4 != 0:
 		return fmt.Errorf("%d bytes of TCP options; use a multiple of 4 up to %d", len(f.Options), maxOptions)
+	case f.FlowLabel >= 1<<20:
+		return fmt.Errorf("flow label %#x has more than 20 bits", f.FlowLabel)
+	case src.Is4() && f.ID >= 1<<16:
+		return fmt.Errorf("id %#x has more than the 16 bits of IPv4", f.ID)
 	case f.FragmentOffset%8 != 0 || f.FragmentOffset < 0 || f.FragmentOffset >= 1<<16:
 		return fmt.Errorf("fragment offset %d; use a multiple of 8 below 65536", f.FragmentOffset)
 	}
@@ -98,7 +102,7 @@ func (f Frame) appendIPv4(b []byte, body int) []byte {
 	header[0] = 4<<4 | byte((ipv4Len+len(f.IPOptions))/4)
 	header[1] = f.TOS
 	binary.BigEndian.PutUint16(header[2:], uint16(ipv4Len+len(f.IPOptions)+body))
-	binary.BigEndian.PutUint16(header[4:], f.ID)
+	binary.BigEndian.PutUint16(header[4:], uint16(f.ID))
 	binary.BigEndian.PutUint16(header[6:], f.fragmentWord())
 	header[8] = *f.TTL
 	header[9] = f.Protocol
@@ -141,8 +145,7 @@ func (f Frame) isFragment() bool { return f.MoreFragments || f.FragmentOffset > 
 func (f Frame) appendIPv6(b []byte, body int) []byte {
 	chain := f.extensions()
 	header := make([]byte, ipv6Len)
-	header[0] = 6<<4 | f.TOS>>4
-	header[1] = f.TOS << 4
+	binary.BigEndian.PutUint32(header, 6<<28|uint32(f.TOS)<<20|f.FlowLabel)
 	binary.BigEndian.PutUint16(header[4:], uint16(len(chain.bytes)+body))
 	header[6] = chain.first
 	header[7] = *f.TTL
@@ -175,7 +178,7 @@ func (f Frame) extensions() chain {
 			word |= 1
 		}
 		binary.BigEndian.PutUint16(header[2:], word)
-		binary.BigEndian.PutUint32(header[4:], uint32(f.ID))
+		binary.BigEndian.PutUint32(header[4:], f.ID)
 		c = chain{ProtoFragment, header}
 	}
 	// From the innermost outwards: each names the one behind it.

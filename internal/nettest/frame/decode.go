@@ -137,7 +137,7 @@ func (d *decoder) ipv4(b []byte) error {
 		return errors.New("ipv4: protocol 0 is not supported")
 	}
 	d.packetEnds(b, length)
-	d.f.TOS, d.f.TTL, d.f.ID = ip.TOS, new(ip.TTL), ip.Id
+	d.f.TOS, d.f.TTL, d.f.ID = ip.TOS, new(ip.TTL), uint32(ip.Id)
 	d.f.DontFragment = ip.Flags&layers.IPv4DontFragment != 0
 	d.f.MoreFragments = ip.Flags&layers.IPv4MoreFragments != 0
 	d.f.FragmentOffset = int(ip.FragOffset) * 8
@@ -156,12 +156,10 @@ func (d *decoder) ipv6(b []byte) error {
 	if length > len(b)-ipv6Len {
 		return errors.New("ipv6: a length goes beyond the end")
 	}
-	if binary.BigEndian.Uint32(b)&0xfffff != 0 {
-		return errors.New("ipv6: flow labels are not supported")
-	}
 	ip := layers.IPv6{SrcIP: b[8:24], DstIP: b[24:40]}
 	d.packetEnds(b, ipv6Len+length)
 	d.f.TOS = uint8(binary.BigEndian.Uint16(b) >> 4)
+	d.f.FlowLabel = binary.BigEndian.Uint32(b) & 0xfffff
 	d.f.Protocol, d.f.TTL = b[6], new(b[7])
 	d.addresses(ip.SrcIP, ip.DstIP)
 	payload, err := d.extensions(b[ipv6Len : ipv6Len+length])
@@ -196,13 +194,12 @@ func (d *decoder) fragment(b []byte) ([]byte, error) {
 		return nil, errors.New("a fragment header is cut")
 	}
 	word := binary.BigEndian.Uint16(b[2:])
-	id := binary.BigEndian.Uint32(b[4:])
-	if b[1] != 0 || word&6 != 0 || id > 0xffff {
-		return nil, errors.New("a fragment header uses reserved bits or a long id")
+	if b[1] != 0 || word&6 != 0 {
+		return nil, errors.New("a fragment header uses reserved bits")
 	}
 	d.f.FragmentOffset = int(word &^ 7)
 	d.f.MoreFragments = word&1 != 0
-	d.f.ID = uint16(id)
+	d.f.ID = binary.BigEndian.Uint32(b[4:])
 	if !d.f.isFragment() {
 		return nil, errors.New("a fragment header on a whole packet is not supported")
 	}

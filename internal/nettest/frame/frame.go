@@ -62,8 +62,10 @@ type Frame struct {
 	Src, Dst netip.AddrPort
 	TOS      uint8  // or traffic class
 	TTL      *uint8 // or hop limit [64]
-	// ID is IPv4's identification, or that of IPv6's fragment header.
-	ID uint16
+	// FlowLabel is IPv6's alone: 20 bits.
+	FlowLabel uint32
+	// ID is IPv4's identification of 16 bits, or that of IPv6's fragment header.
+	ID uint32
 	// DontFragment is IPv4's alone.
 	DontFragment bool
 	// MoreFragments or FragmentOffset make the packet a fragment. The offset is

@@ -42,7 +42,8 @@ var frames = map[string]Frame{
 	"first fragment": {Src: client4, Dst: vip4, Flags: ACK, MoreFragments: true, ID: 5, Payload: make([]byte, 4)},
 	"last fragment":  {Src: client4, Dst: vip4, Protocol: ProtoTCP, FragmentOffset: 65528, ID: 5, Payload: []byte("rest")},
 	"fragment v6":    {Src: client6, Dst: vip6, Flags: ACK, MoreFragments: true, ID: 5, Payload: make([]byte, 4)},
-	"rest v6":        {Src: client6, Dst: vip6, Protocol: ProtoTCP, FragmentOffset: 24, ID: 5, Payload: []byte("rest")},
+	"flow label":     {Src: client6, Dst: vip6, Flags: ACK, TOS: 0xff, FlowLabel: 0xabcde},
+	"rest v6":        {Src: client6, Dst: vip6, Protocol: ProtoTCP, FragmentOffset: 24, ID: 1 << 31, Payload: []byte("rest")},
 	"extensions": {Src: client6, Dst: vip6, TOS: 0xb8, Flags: SYN, Extensions: []Extension{
 		{ProtoHopByHop, []byte{1, 4, 0, 0, 0, 0}}, {ProtoDestination, make([]byte, 14)},
 	}},
@@ -160,6 +161,14 @@ func TestVerifySeesWrongChecksums(t *testing.T) {
 	}
 }
 
+// The checksum of a first fragment covers what is in the others.
+func TestVerifyLeavesFragmentsAlone(t *testing.T) {
+	b := Must(Frame{Src: client4, Dst: vip4, Flags: ACK, MoreFragments: true, Lies: Lies{Checksum: true}})
+	if err := Verify(b); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBytesRefuses(t *testing.T) {
 	tests := map[string]Frame{
 		"two families":          {Src: client4, Dst: vip6},
@@ -167,6 +176,8 @@ func TestBytesRefuses(t *testing.T) {
 		"short mac":             {SrcMAC: net.HardwareAddr{1}},
 		"odd ip options":        {Src: client4, Dst: vip4, IPOptions: make([]byte, 3)},
 		"long tcp options":      {Src: client4, Dst: vip4, Options: make([]byte, 44)},
+		"long flow label":       {Src: client6, Dst: vip6, FlowLabel: 1 << 20},
+		"long id":               {Src: client4, Dst: vip4, ID: 1 << 16},
 		"odd offset":            {Src: client4, Dst: vip4, FragmentOffset: 4},
 		"offset beyond the end": {Src: client4, Dst: vip4, FragmentOffset: 1 << 16},
 		"odd extension":         {Src: client6, Dst: vip6, Extensions: []Extension{{Body: make([]byte, 8)}}},
@@ -195,25 +206,27 @@ func TestDecodeRefuses(t *testing.T) {
 		return c
 	}
 	tests := map[string][]byte{
-		"empty":                nil,
-		"half an ethernet":     whole[:13],
-		"half a tag":           Must(Frame{VLANs: []uint16{1}, Length: 15}),
-		"no ip":                whole[:14],
-		"half an ip":           whole[:33],
-		"half a tcp":           whole[:50],
-		"payload cut":          whole[:len(whole)-1],
-		"payload cut v6":       whole6[:len(whole6)-1],
-		"half an ip v6":        whole6[:50],
-		"ip version":           change(whole, 14, 0x55),
-		"ip version v6":        change(whole6, 14, 0x50),
-		"zero length":          change(whole, 17, 0),
-		"reserved ip flag":     change(whole, 20, 0x80),
-		"data offset 4":        change(whole, 46, 0x40),
-		"data offset too long": change(whole, 46, 0xf0),
-		"reserved tcp bit":     change(whole, 46, 0x54),
-		"flow label":           change(whole6, 17, 1),
-		"cut extension":        change(whole6, 20, ProtoHopByHop),
-		"cut fragment":         Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8, Lies: Lies{IPLength: new(uint16(4))}}),
+		"empty":                  nil,
+		"half an ethernet":       whole[:13],
+		"half a tag":             Must(Frame{VLANs: []uint16{1}, Length: 15}),
+		"no ip":                  whole[:14],
+		"half an ip":             whole[:33],
+		"half a tcp":             whole[:50],
+		"payload cut":            whole[:len(whole)-1],
+		"payload cut v6":         whole6[:len(whole6)-1],
+		"half an ip v6":          whole6[:50],
+		"ip version":             change(whole, 14, 0x55),
+		"ip version v6":          change(whole6, 14, 0x50),
+		"zero length":            change(whole, 17, 0),
+		"reserved ip flag":       change(whole, 20, 0x80),
+		"data offset 4":          change(whole, 46, 0x40),
+		"data offset too long":   change(whole, 46, 0xf0),
+		"reserved tcp bit":       change(whole, 46, 0x54),
+		"protocol 0":             change(whole, 23, 0),
+		"reserved fragment bits": change(Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8}), 57, 8|2),
+		"fragment that is whole": change(Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8}), 57, 0),
+		"cut extension":          change(whole6, 20, ProtoHopByHop),
+		"cut fragment":           Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8, Lies: Lies{IPLength: new(uint16(4))}}),
 		"half an icmp": Must(Frame{
 			Src: client4, Dst: vip4, ICMP: &ICMP{}, Length: 40, Lies: Lies{IPLength: new(uint16(26))},
 		}),

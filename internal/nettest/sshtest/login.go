@@ -31,7 +31,7 @@ func (s *Session) Read(b []byte) (int, error) { return s.output.Read(b) }
 // Write writes to the command's input.
 func (s *Session) Write(b []byte) (int, error) { return s.input.Write(b) }
 
-// CloseWrite ends the command's input.
+// CloseWrite ends the command's input. It may fail where the command has ended.
 func (s *Session) CloseWrite() error { return s.input.Close() }
 
 // Close ends the command's input, waits for its end and says how it ended: an

@@ -182,3 +182,16 @@ func TestPublicKeyIsTheWrittenOne(t *testing.T) {
 		t.Errorf("the file holds another key than PublicKey says (%v)", err)
 	}
 }
+
+// A command that ends before the server has answered the request for it has
+// succeeded all the same.
+func TestShortCommandsAreAnswered(t *testing.T) {
+	n := nettest.ForTest(t)
+	c := newClient(t, n, true)
+	newServer(t, n, c, true)
+	for range 30 {
+		if out, err := c.Run(within(t), local4, "echo x"); err != nil || out != "x\n" {
+			t.Fatalf("got %q (%v)", out, err)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func newClient(t *testing.T, n *nettest.Namespace, builtIn bool) *Client {
 		t.Fatal(err)
 	}
 	if builtIn {
-		c.program = ""
+		c.UseBuiltIn()
 	} else {
 		nettest.Require(t, nettest.Program("ssh"))
 	}

@@ -52,35 +52,46 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 		}
 	}()
 	for r := range requests {
-		ok := s.handle(ctx, r)
-		if r.WantReply && r.Reply(ok, nil) != nil {
-			return
+		ok, await := s.handle(ctx, r)
+		if r.WantReply {
+			// That the client is gone shows when requests ends.
+			_ = r.Reply(ok, nil)
+		}
+		if await != nil {
+			// Only now: a short program ends at once and closes the channel,
+			// and a client that got no answer before takes that for a failure.
+			s.server.tasks.Go(await)
 		}
 	}
 }
 
-func (s *session) handle(ctx context.Context, r *ssh.Request) bool {
+// handle answers one request. Where that started the program of the session,
+// awaiting its end is left to the caller.
+func (s *session) handle(ctx context.Context, r *ssh.Request) (ok bool, await func()) {
 	switch r.Type {
 	case "env":
 		var e envRequest
 		if ssh.Unmarshal(r.Payload, &e) != nil {
-			return false
+			return false, nil
 		}
 		s.env = append(s.env, e.Name+"="+e.Value)
-		return true
+		return true, nil
 	case "pty-req":
-		return s.openTerminal(r.Payload)
+		return s.openTerminal(r.Payload), nil
 	case "window-change":
 		var w windowRequest
 		return s.terminal != nil && ssh.Unmarshal(r.Payload, &w) == nil &&
-			s.terminal.resize(w.Columns, w.Rows) == nil
+			s.terminal.resize(w.Columns, w.Rows) == nil, nil
 	case "shell":
 		return s.run(ctx, shell(), "-l")
 	case "exec":
 		var e execRequest
-		return ssh.Unmarshal(r.Payload, &e) == nil && s.run(ctx, shell(), "-c", e.Command)
+		if ssh.Unmarshal(r.Payload, &e) != nil {
+			return false, nil
+		}
+		return s.run(ctx, shell(), "-c", e.Command)
 	default:
-		return false
+		return false, nil
 	}
 }
 
@@ -106,9 +117,9 @@ func (s *session) openTerminal(payload []byte) bool {
 }
 
 // run starts the one program of the session.
-func (s *session) run(ctx context.Context, program string, args ...string) bool {
+func (s *session) run(ctx context.Context, program string, args ...string) (ok bool, await func()) {
 	if s.started {
-		return false
+		return false, nil
 	}
 	s.started = true
 	cmd := s.server.ns.Command(ctx, program, args...)
@@ -121,10 +132,9 @@ func (s *session) run(ctx context.Context, program string, args ...string) bool 
 	}
 	wait, err := start(cmd)
 	if err != nil {
-		return false
+		return false, nil
 	}
-	s.server.tasks.Go(func() { s.finish(cmd, wait()) })
-	return true
+	return true, func() { s.finish(wait()) }
 }
 
 // startPiped connects the program to the channel. Its input is copied by a
@@ -174,7 +184,7 @@ func (s *session) startOnTerminal(cmd *nettest.Cmd) (wait func() error, err erro
 }
 
 // finish tells the client how the program ended.
-func (s *session) finish(cmd *nettest.Cmd, err error) {
+func (s *session) finish(err error) {
 	status := exitStatus{}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		// A program that a signal ended has code -1; shells say 128 and more.
