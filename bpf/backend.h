@@ -8,18 +8,30 @@
 #include "reset.h"
 #include "rewrite.h"
 
+/* Nothing is known of the packet. Once every flow this node may learn of is
+ * known, the sender is told. */
+static __always_inline int unknown_packet(struct xdp_md *ctx, const struct packet *p)
+{
+	struct control *c = control();
+
+	drop(p, DROP_UNKNOWN_FLOW);
+	if (!c || !c->reset_unknown_from || bpf_ktime_get_ns() < c->reset_unknown_from)
+		return XDP_DROP;
+	return reset_reply(ctx, p);
+}
+
 /* Sends the packet to the member t names. */
 static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, const struct packet *p,
 				 const struct stage *s, const struct target *t)
 {
-	struct member *m = bpf_map_lookup_elem(&members, &t->member);
+	struct member *m = member_of(t->member, s->service);
 	struct service_counters *c;
 	enum drop_reason reason;
 	struct next_hop *n;
 	int verdict;
 
-	if (!m || m->service != s->service)
-		return drop(p, DROP_INTERNAL);
+	if (!m)
+		return unknown_packet(ctx, p); /* the flow ended with its backend */
 	n = next_hop(m->next_hop);
 	if (!n)
 		return drop(p, DROP_NO_NEXT_HOP);
@@ -54,9 +66,9 @@ struct answer {
 	__u32 service;
 };
 
-/* The entry of the answer, or NULL while the handshake lasts. a->member is
- * NO_MEMBER when the packet answers none of our flows. */
-static __always_inline struct flow *find_answer(const struct flow_key *key, struct answer *a)
+/* The entry of what host answered, or NULL while the handshake lasts. a->member
+ * is NO_MEMBER when the packet answers none of our flows. */
+static __always_inline struct flow *find_answer(const struct flow_key *key, __u32 host, struct answer *a)
 {
 	struct flow *f = flow_find(key, reverse_hash(key));
 	struct embryo *e;
@@ -74,32 +86,51 @@ static __always_inline struct flow *find_answer(const struct flow_key *key, stru
 		a->client_port = e->peer_port;
 		a->member = e->member;
 	}
+	/* The entry may outlive the member, and the id may be another's by now. */
 	m = bpf_map_lookup_elem(&members, &a->member);
-	if (m)
+	if (m && m->port && m->host == host)
 		a->service = m->service;
 	else
 		a->member = NO_MEMBER;
 	return f;
 }
 
-/*
- * Notes the backend's number of a SYN-ACK in the handshake it answers, and
- * fills hop with where the SYN came from: the way back before the client's
- * neighbour is known. hop->ifindex stays 0 when there is no such handshake.
- */
-__noinline int note_synack(const struct packet *p, const struct answer *a, struct next_hop *hop)
+/* The handshake whose SYN the backend answers: by SYN|ACK, or by RST|ACK where
+ * the port is closed. It may have taken data with the SYN, so its ack may stand
+ * further on. */
+static __always_inline struct embryo *answered(const struct packet *p, const struct answer *a)
 {
 	struct flow_key key;
 	struct embryo *e;
 
-	if (!p || !a || !hop)
-		return 0;
+	if (!(p->flags & TCP_ACK) || !(p->flags & (TCP_SYN | TCP_RST)))
+		return NULL;
 	service_key(&key, a->service, &a->client, a->client_port);
 	e = bpf_map_lookup_elem(&embryos, &key);
-	if (!e || p->ack != e->isn + 1)
+	if (!e || e->member != a->member || p->ack - (e->isn + 1) >= HANDSHAKE_WINDOW)
+		return NULL;
+	return e;
+}
+
+/*
+ * Notes in the handshake that the backend answered it, and by which number, and
+ * fills hop with where the SYN came from: the way back before the client's
+ * neighbour is known. 0 = there is no such handshake.
+ */
+__noinline int note_answer(const struct packet *p, const struct answer *a, struct next_hop *hop)
+{
+	struct embryo *e;
+
+	if (!p || !a || !hop)
 		return 0;
-	e->server_isn = p->seq;
-	__sync_fetch_and_or(&e->flags, EMBRYO_SYNACK);
+	e = answered(p, a);
+	if (!e)
+		return 0;
+	if (p->flags & TCP_SYN) {
+		e->server_isn = p->seq;
+		__sync_fetch_and_or(&e->flags, EMBRYO_SYNACK);
+	}
+	__sync_fetch_and_or(&e->flags, EMBRYO_ANSWERED);
 	hop->ifindex = e->ingress;
 	__builtin_memcpy(hop->destination, e->mac, ETH_ALEN);
 	__builtin_memcpy(hop->source, e->own_mac, ETH_ALEN);
@@ -117,8 +148,8 @@ static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const str
 
 	if (!svc)
 		return DROP_INTERNAL;
-	if ((p->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
-		note_synack(p, a, &back);
+	if (p->flags & (TCP_SYN | TCP_RST))
+		note_answer(p, a, &back);
 	w->cached = f ? f->next_hop : 0;
 	reason = client_hop(ctx, p, &svc->vip, &a->client, w);
 	if (f && f->next_hop != w->cached)
@@ -175,10 +206,11 @@ static __always_inline int from_backend(struct xdp_md *ctx, const struct frame *
 
 	reverse_key(&key, host, &p->dst, p->dport);
 	a->member = NO_MEMBER;
-	flow = find_answer(&key, a);
+	flow = find_answer(&key, host, a);
 	if (a->member == NO_MEMBER)
 		return XDP_PASS;
-	if (flow && flow_state(flow) == FLOW_KILLED) {
+	/* The client may have begun anew on the tuple of a killed flow. */
+	if (flow && flow_state(flow) == FLOW_KILLED && !answered(p, a)) {
 		drop(p, DROP_KILLED);
 		return reset_reply(ctx, p);
 	}

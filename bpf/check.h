@@ -14,24 +14,28 @@ static __always_inline int check_out(struct xdp_md *ctx, const struct frame *f, 
 {
 	__u32 *member = bpf_map_lookup_elem(&checks, &p->dst);
 	struct check_key key = {};
+	enum drop_reason reason;
 	struct service *svc;
 	struct next_hop *n;
 	struct member *m;
 	int verdict;
 
 	m = member ? bpf_map_lookup_elem(&members, member) : NULL;
-	svc = m ? bpf_map_lookup_elem(&services, &m->service) : NULL;
+	svc = m && m->port ? bpf_map_lookup_elem(&services, &m->service) : NULL;
 	if (!svc)
 		return XDP_PASS;
 	n = next_hop(m->next_hop);
 	if (!n)
-		return XDP_DROP;
+		return drop(p, DROP_NO_NEXT_HOP);
+	reason = refuse_hop(p, n);
+	if (reason)
+		return drop(p, reason);
 	key.vip = svc->vip;
 	key.port = svc->port;
 	key.probe = p->src;
 	key.probe_port = p->sport;
 	if (bpf_map_update_elem(&check_flows, &key, &p->dst, BPF_ANY))
-		return XDP_DROP;
+		return drop(p, DROP_INTERNAL);
 	verdict = transmit(ctx, p, n->ifindex);
 	if (verdict == XDP_DROP)
 		return verdict;

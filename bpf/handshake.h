@@ -74,6 +74,14 @@ static __always_inline void target_set(struct target *t, __u32 member, const str
 	t->peer_port = peer_port;
 }
 
+/* The record of a member of the service, or NULL: an entry may outlive it. */
+static __always_inline struct member *member_of(__u32 id, __u32 service)
+{
+	struct member *m = bpf_map_lookup_elem(&members, &id);
+
+	return m && m->port && m->service == service ? m : NULL;
+}
+
 static __always_inline int is_client(const struct stage *s, const struct addr *addr, __be16 port)
 {
 	return port == s->key.port && addr_equal(addr, &s->key.addr);
@@ -83,7 +91,6 @@ static __always_inline int is_client(const struct stage *s, const struct addr *a
 __noinline int reverse_is_ours(const struct flow_key *key, const struct stage *s)
 {
 	struct embryo *back;
-	struct member *m;
 	struct flow *f;
 	__u32 member;
 
@@ -98,8 +105,7 @@ __noinline int reverse_is_ours(const struct flow_key *key, const struct stage *s
 			return 0;
 		member = f->member;
 	}
-	m = bpf_map_lookup_elem(&members, &member);
-	return m && m->service == s->service;
+	return member_of(member, s->service) != NULL;
 }
 
 /* Makes sure that e has a source towards its backend: the one it had, if it is
@@ -113,9 +119,9 @@ __noinline enum drop_reason take_source(const struct stage *s, struct embryo *e)
 
 	if (!w || !s || !e)
 		return DROP_INTERNAL;
-	m = bpf_map_lookup_elem(&members, &e->member);
+	m = member_of(e->member, s->service);
 	if (!m)
-		return DROP_INTERNAL;
+		return DROP_INTERNAL; /* the ring names what does not exist */
 	back = &w->back;
 	__builtin_memset(back, 0, sizeof(*back));
 	back->peer = s->key.addr;
@@ -152,10 +158,10 @@ static __always_inline void repeat_syn(const struct stage *s, const struct embry
 	if (e->member == old->member) {
 		e->peer = old->peer;
 		e->peer_port = old->peer_port;
-		e->flags = old->flags & EMBRYO_SYNACK;
+		e->flags = old->flags & (EMBRYO_SYNACK | EMBRYO_ANSWERED);
 		e->server_isn = old->server_isn;
 	}
-	if (!s->keep || old->flags & EMBRYO_SYNACK)
+	if (!s->keep || old->flags & EMBRYO_ANSWERED)
 		return;
 	c = service_count(s->service);
 	if (c)
@@ -235,7 +241,7 @@ __noinline int promote_reverse(const struct packet *p, const struct stage *s, co
 
 	if (!w || !p || !s || !t)
 		return 0;
-	m = bpf_map_lookup_elem(&members, &t->member);
+	m = member_of(t->member, s->service);
 	if (!m)
 		return 0;
 	reverse_key(&key, m->host, &t->peer, t->peer_port);

@@ -180,6 +180,11 @@ static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p,
 	return parse_tcp(f, p, (struct tcphdr *)(ip + 1), p->length - sizeof(*ip));
 }
 
+static __always_inline int ipv6_has_length(__u8 extension)
+{
+	return extension == IPPROTO_HOPOPTS || extension == IPPROTO_ROUTING || extension == IPPROTO_DSTOPTS;
+}
+
 /* An IPv6 packet with extension headers is never steered; the headers are
  * followed only to learn whether it would have been ours. */
 static __always_inline enum parsed parse_ipv6_extensions(const struct frame *f, struct packet *p, struct ipv6hdr *ip)
@@ -207,14 +212,17 @@ static __always_inline enum parsed parse_ipv6_extensions(const struct frame *f, 
 			if (ext->offset & bpf_htons(0xfff8))
 				return ext->next == IPPROTO_TCP ? odd(p, reason) : PARSED_OTHER;
 			at += 8;
-		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
+		} else if (ipv6_has_length(next)) {
 			at += (ext->length + 1) * 8;
 		} else {
 			return PARSED_OTHER;
 		}
 		next = ext->next;
 	}
-	return odd(p, reason);
+	/* What follows that many may be TCP, or lead to it. */
+	if (next == IPPROTO_TCP || next == IPPROTO_FRAGMENT || ipv6_has_length(next))
+		return odd(p, reason);
+	return PARSED_OTHER;
 }
 
 static __always_inline enum parsed parse_ipv6(struct frame *f, struct packet *p, struct ipv6hdr *ip)

@@ -203,6 +203,7 @@ _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
 enum embryo_flag {
 	EMBRYO_SYNACK = 1 << 0, /* nat: the backend's SYN-ACK went through us */
 	EMBRYO_PROMOTING = 1 << 1, /* one CPU is making the established entry */
+	EMBRYO_ANSWERED = 1 << 2, /* nat: anything of the backend went through us, a refusal too */
 };
 
 /* A handshake in progress. Under the reverse key only peer, peer_port, member

@@ -35,13 +35,19 @@ static __always_inline int owned(const struct service *svc)
 	return o && o->active && (!o->until || bpf_ktime_get_ns() < o->until);
 }
 
-/* Whether the packet answers one of our flows. */
-static __always_inline int is_answer(const struct packet *p)
+/* Whether the packet answers one of our flows, although it looks like a
+ * client's: the source port of a flow may be that of a service made later. */
+__noinline int is_answer(const struct packet *p)
 {
-	struct host_key from = { .addr = p->src, .port = p->sport };
-	__u32 *host = bpf_map_lookup_elem(&hosts, &from);
+	struct host_key from = {};
 	struct flow_key key;
+	__u32 *host;
 
+	if (!p)
+		return 0;
+	from.addr = p->src;
+	from.port = p->sport;
+	host = bpf_map_lookup_elem(&hosts, &from);
 	if (!host)
 		return 0;
 	reverse_key(&key, *host, &p->dst, p->dport);
@@ -59,8 +65,8 @@ __noinline int odd_packet(const struct packet *p)
 		return XDP_PASS;
 	if (p->dport) {
 		svc = service(&p->dst, p->dport, &id);
-		if (svc)
-			return svc->mode != MODE_SSHD ? drop(p, p->odd) : XDP_PASS;
+		if (svc && svc->mode != MODE_SSHD)
+			return drop(p, p->odd);
 		return is_answer(p) ? drop(p, p->odd) : XDP_PASS;
 	}
 	steering = bpf_map_lookup_elem(&vips, &p->dst);
@@ -87,18 +93,6 @@ static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, co
 {
 	drop(p, reason);
 	event_refused(p, s->service, NO_MEMBER, reason);
-	return reset_reply(ctx, p);
-}
-
-/* Nothing is known of the packet. Once every flow this node may learn of is
- * known, the sender is told. */
-static __always_inline int unknown_packet(struct xdp_md *ctx, const struct packet *p)
-{
-	struct control *c = control();
-
-	drop(p, DROP_UNKNOWN_FLOW);
-	if (!c || !c->reset_unknown_from || bpf_ktime_get_ns() < c->reset_unknown_from)
-		return XDP_DROP;
 	return reset_reply(ctx, p);
 }
 
@@ -150,19 +144,26 @@ static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p,
 {
 	enum drop_reason reason;
 
+	/* An ended flow binds the client to no backend any more, but its entry
+	 * stands until the new handshake completes. */
 	if (!f || flow_state(f) >= FLOW_CLOSED)
 		t->member = NO_MEMBER;
-	else if (!(f->status & STATUS_BESIDE))
-		__sync_fetch_and_or(&f->status, STATUS_BESIDE);
 	reason = take_syn(ctx, p, s, t);
-	return reason ? refuse(ctx, p, s, reason) : STEERED;
+	if (reason)
+		return refuse(ctx, p, s, reason);
+	if (f && !(f->status & STATUS_BESIDE))
+		__sync_fetch_and_or(&f->status, STATUS_BESIDE);
+	return STEERED;
 }
 
 static __always_inline int steer_embryo(const struct packet *p, const struct stage *s, struct target *t)
 {
+	enum known known = take_embryo(p, s, t);
 	enum drop_reason reason;
 
-	if (take_embryo(p, s, t) != KNOWN_COMPLETES)
+	if (known == KNOWN_RING && is_answer(p))
+		t->member = NO_MEMBER;
+	if (known != KNOWN_COMPLETES)
 		return STEERED;
 	reason = promote(p, s, t);
 	if (!reason)
@@ -171,8 +172,8 @@ static __always_inline int steer_embryo(const struct packet *p, const struct sta
 	return drop(p, reason);
 }
 
-/* A handshake beside a living entry: 1 where this packet completes it, which
- * makes the entry the new flow's. */
+/* A handshake beside an entry: 1 where this packet completes it, which makes
+ * the entry the new flow's. */
 static __always_inline int replaced(const struct packet *p, const struct stage *s, struct flow *f, struct target *t)
 {
 	enum known known = take_embryo(p, s, t);
@@ -194,12 +195,12 @@ static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet 
 		return steer_syn(ctx, p, s, f, t);
 	if (!f)
 		return steer_embryo(p, s, t);
+	if (f->status & STATUS_BESIDE && replaced(p, s, f, t))
+		return STEERED;
 	if (flow_state(f) == FLOW_KILLED) {
 		drop(p, DROP_KILLED);
 		return reset_reply(ctx, p);
 	}
-	if (f->status & STATUS_BESIDE && replaced(p, s, f, t))
-		return STEERED;
 	follow_client(p, s, f, t);
 	return STEERED;
 }
@@ -262,14 +263,13 @@ int steer(struct xdp_md *ctx)
 	if (!owned(svc))
 		return drop(&x->p, DROP_NOT_OWNER);
 	if (svc->mode == MODE_SSHD)
-		return local_packet(&x->p, id);
+		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
 	stage_set(&x->s, &x->p, svc, id);
 	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);
 	if (verdict != STEERED)
 		return verdict;
 	if (x->t.member != NO_MEMBER)
 		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
-	/* The port of an answer may equal the port of a service made later. */
 	verdict = other_packet(ctx, &f, x);
 	return verdict == XDP_PASS ? unknown_packet(ctx, &x->p) : verdict;
 }

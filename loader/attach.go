@@ -28,7 +28,7 @@ func (d *Dataplane) attach(o Options) error {
 	var added []string
 	undo := func(err error) error {
 		for _, name := range added {
-			err = errors.Join(err, os.Remove(d.pins.link(name)))
+			err = errors.Join(err, d.release(name))
 		}
 		return err
 	}
@@ -56,7 +56,7 @@ func (d *Dataplane) attachInterface(name string, prog *ebpf.Program, mode XDPMod
 		return a, false, fmt.Errorf("attach to interface %q: %v; name an existing one in dataplane.interfaces", name, err)
 	}
 	a = Attachment{Interface: name, Index: ifc.Attrs().Index, MTU: ifc.Attrs().MTU, Driver: driver(name)}
-	replaced, err := d.replace(a, prog)
+	replaced, err := d.replace(ifc, prog, mode)
 	if err != nil {
 		return a, false, err
 	}
@@ -76,31 +76,44 @@ func (d *Dataplane) attachInterface(name string, prog *ebpf.Program, mode XDPMod
 }
 
 // replace swaps the program of a pinned link: every frame meets the old or the
-// new one. The pin of an interface that was made anew is dropped.
-func (d *Dataplane) replace(a Attachment, prog *ebpf.Program) (bool, error) {
-	path := d.pins.link(a.Interface)
+// new one. A pin whose link is not on this interface is dropped: the interface
+// was made anew, or has the name of one in another namespace.
+func (d *Dataplane) replace(ifc netlink.Link, prog *ebpf.Program, mode XDPMode) (bool, error) {
+	name := ifc.Attrs().Name
+	path := d.pins.link(name)
 	l, err := link.LoadPinnedLink(path, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("open pinned link of interface %q: %v", a.Interface, err)
+		return false, fmt.Errorf("open pinned link of interface %q: %v", name, err)
 	}
 	defer l.Close()
 	info, err := l.Info()
 	if err != nil {
-		return false, fmt.Errorf("read pinned link of interface %q: %v", a.Interface, err)
+		return false, fmt.Errorf("read pinned link of interface %q: %v", name, err)
 	}
-	if x := info.XDP(); x == nil || int(x.Ifindex) != a.Index {
-		if err := os.Remove(path); err != nil {
-			return false, fmt.Errorf("drop stale link of interface %q: %v", a.Interface, err)
+	if !isOn(info, ifc) {
+		if err := removeLink(path); err != nil {
+			return false, fmt.Errorf("drop stale link of interface %q: %v", name, err)
 		}
 		return false, nil
 	}
+	if have := modeOf(ifc); mode != XDPAuto && mode != have {
+		return false, fmt.Errorf("attach to interface %q: its program runs in %s mode, dataplane.xdp asks for %s; run `sluice detach`, which ends forwarded flows, and start again", name, have, mode)
+	}
 	if err := l.Update(prog); err != nil {
-		return false, fmt.Errorf("replace program on interface %q: %v", a.Interface, err)
+		return false, fmt.Errorf("replace program on interface %q: %v", name, err)
 	}
 	return true, nil
+}
+
+// isOn says whether the link holds the program that the interface shows. The
+// index alone would not do: namespaces number their interfaces alike.
+func isOn(info *link.Info, ifc netlink.Link) bool {
+	x, shown := info.XDP(), ifc.Attrs().Xdp
+	return x != nil && int(x.Ifindex) == ifc.Attrs().Index &&
+		shown != nil && shown.Attached && ebpf.ProgramID(shown.ProgId) == info.Program
 }
 
 func (d *Dataplane) attachFresh(a Attachment, prog *ebpf.Program, mode XDPMode) error {
@@ -166,14 +179,18 @@ func attachedMode(index int) (XDPMode, error) {
 	if err != nil {
 		return "", fmt.Errorf("read interface %d: %v", index, err)
 	}
-	x := ifc.Attrs().Xdp
-	if x == nil || !x.Attached {
+	if x := ifc.Attrs().Xdp; x == nil || !x.Attached {
 		return "", fmt.Errorf("attach to interface %q: the kernel shows no program after it; another process took it off", ifc.Attrs().Name)
 	}
-	if x.AttachMode == xdpAttachedSKB {
-		return XDPGeneric, nil
+	return modeOf(ifc), nil
+}
+
+// modeOf is the mode of the program an interface carries.
+func modeOf(ifc netlink.Link) XDPMode {
+	if ifc.Attrs().Xdp.AttachMode == xdpAttachedSKB {
+		return XDPGeneric
 	}
-	return XDPNative, nil
+	return XDPNative
 }
 
 // allowEgress lets frames leave by an interface: named is what the routing
@@ -196,14 +213,23 @@ func (d *Dataplane) releaseOthers(keep []string) error {
 		if slices.Contains(keep, name) || name == dispatchLink {
 			continue
 		}
-		if ifc, err := net.InterfaceByName(name); err == nil {
-			if err := d.objs.Egress.Delete(uint32(ifc.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return fmt.Errorf("forbid interface %q as egress: %v", name, err)
-			}
+		if err := d.release(name); err != nil {
+			return err
 		}
-		if err := os.Remove(d.pins.link(name)); err != nil {
-			return fmt.Errorf("take program off interface %q: %v", name, err)
+	}
+	return nil
+}
+
+// release takes our program off an interface, which may be gone by now: then
+// the kernel has forbidden it as egress already.
+func (d *Dataplane) release(name string) error {
+	if ifc, err := net.InterfaceByName(name); err == nil {
+		if err := d.objs.Egress.Delete(uint32(ifc.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("forbid interface %q as egress: %v", name, err)
 		}
+	}
+	if err := removeLink(d.pins.link(name)); err != nil {
+		return fmt.Errorf("take program off interface %q: %v", name, err)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (d *Dataplane) replaceDispatch(path string, ns *os.File) (bool, error) {
 		return false, err
 	}
 	if !same {
-		if err := os.Remove(path); err != nil {
+		if err := removeLink(path); err != nil {
 			return false, fmt.Errorf("drop stale socket-lookup link: %v", err)
 		}
 		return false, nil
@@ -79,14 +79,35 @@ func inNamespace(l link.Link, ns *os.File) (bool, error) {
 }
 
 // SetListener makes f's listening TCP socket the one that accepts connections
-// to the service (mode sshd). The socket may be bound anywhere; the kernel
-// refuses one that is not listening, and an MPTCP one. It stays in place until
-// it is closed by every process or replaced.
+// to the service (mode sshd). The socket may be bound anywhere; one that is not
+// listening is refused, and an MPTCP one. It stays in place until it is closed
+// by every process or replaced.
 func (d *Dataplane) SetListener(id ServiceID, f *os.File) error {
-	if err := d.objs.Listeners.Put(uint32(id), uint64(f.Fd())); err != nil {
-		return fmt.Errorf("set listener of service %d: %v; it must be a listening TCP socket, not MPTCP", id, err)
+	// Not f.Fd(): it would make the socket blocking for whoever shares it.
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("set listener of service %d: %v", id, err)
+	}
+	var put error
+	if err := raw.Control(func(fd uintptr) { put = d.putListener(id, int(fd)) }); err != nil {
+		return fmt.Errorf("set listener of service %d: %v", id, err)
+	}
+	if put != nil {
+		return fmt.Errorf("set listener of service %d: %v; it must be a listening TCP socket, not MPTCP", id, put)
 	}
 	return nil
+}
+
+func (d *Dataplane) putListener(id ServiceID, fd int) error {
+	// The map takes a connected socket too, which nothing could be handed to.
+	listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return err
+	}
+	if listening == 0 {
+		return errors.New("the socket does not listen")
+	}
+	return d.objs.Listeners.Put(uint32(id), uint64(fd))
 }
 
 // HasListener says whether connections to the service are accepted by a socket.

@@ -3,11 +3,11 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
-	"golang.org/x/sys/unix"
 )
 
 // Feature is something the programs need of the kernel.
@@ -56,13 +56,14 @@ func Features() []Feature {
 // explainLoad makes one readable reason of a failed load: missing privilege, a
 // feature the kernel lacks, or what the verifier said.
 func explainLoad(err error) error {
+	// Before the features: without privilege no probe can tell anything.
+	if missing := missingCapabilities(); len(missing) > 0 {
+		return fmt.Errorf("load programs: this process lacks %s; run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", strings.Join(missing, " and "))
+	}
 	for _, f := range Features() {
 		if errors.Is(f.Err, ebpf.ErrNotSupported) {
 			return fmt.Errorf("load programs: the kernel lacks %s, which came with Linux %s; run a newer kernel", f.Name, f.Since)
 		}
-	}
-	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("load programs: %v; CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN are needed", err)
 	}
 	return fmt.Errorf("load programs: %v", err)
 }

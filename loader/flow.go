@@ -44,7 +44,7 @@ func (d *Dataplane) Scan(ctx context.Context, visit func(Flow) bool) error {
 	if err != nil || !more {
 		return err
 	}
-	return d.scanOverflow(func(key bpfFlowKey, f *bpfFlow) bool {
+	return d.scanOverflow(ctx, func(key bpfFlowKey, f *bpfFlow) bool {
 		return f.Owner&flowReverse != 0 || visit(d.decodeFlow(NoLine, f))
 	})
 }
@@ -91,10 +91,13 @@ func readLine(mem []byte, f *bpfFlow) bool {
 	return atomic.LoadUint32(word) == before
 }
 
-func (d *Dataplane) scanOverflow(visit func(key bpfFlowKey, f *bpfFlow) bool) error {
+func (d *Dataplane) scanOverflow(ctx context.Context, visit func(key bpfFlowKey, f *bpfFlow) bool) error {
 	var cursor ebpf.MapBatchCursor
 	keys, flows := make([]bpfFlowKey, readBatch), make([]bpfFlow, readBatch)
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n, err := d.objs.FlowsOverflow.BatchLookup(&cursor, keys, flows, nil)
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return fmt.Errorf("read overflow flows: %v", err)

@@ -2,6 +2,7 @@ package loader_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -18,14 +19,29 @@ type gateway struct {
 	*nettest.Gateway
 	dp      *loader.Dataplane
 	opts    loader.Options
+	service loader.Service
 	listen  netip.AddrPort
 	servers []*nettest.Server
+	// accepted are the backends' ends where plan.held says so.
+	accepted chan net.Conn
 }
 
 const (
 	testService = loader.ServiceID(1)
 	testPort    = 22
+
+	// bannerLen is the length of what a backend says first.
+	bannerLen = len("SSH-2.0-b1\r\n")
 )
+
+// plan is what a gateway may differ in.
+type plan struct {
+	loader.Options
+	backends int
+	// held has the backends say their banner and then nothing more: they
+	// neither read nor close, the test does.
+	held bool
+}
 
 func testOptions(t *testing.T) loader.Options {
 	return loader.Options{
@@ -37,24 +53,58 @@ func testOptions(t *testing.T) loader.Options {
 	}
 }
 
-func newGateway(t *testing.T, s loader.Service) *gateway {
+// newGateway builds a gateway and opens its dataplane.
+func newGateway(t *testing.T, s loader.Service, change ...func(*plan)) *gateway {
 	t.Helper()
 	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF)
-	o := nettest.GatewayOptions{}
+	p := plan{Options: testOptions(t)}
+	for _, c := range change {
+		c(&p)
+	}
+	o := nettest.GatewayOptions{Backends: p.backends}
 	if s.Mode == loader.ModeDSR {
 		o.DSR = []netip.Addr{s.Listen.Addr()}
 	}
-	g := &gateway{Gateway: nettest.GatewayForTest(t, o), opts: testOptions(t), listen: s.Listen}
+	g := &gateway{Gateway: nettest.GatewayForTest(t, o), opts: p.Options, service: s, listen: s.Listen, accepted: make(chan net.Conn, 100)}
 	for _, b := range g.Backends {
 		at := netip.AddrPortFrom(b.Addr.Like(s.Listen.Addr()), testPort)
 		if s.Mode == loader.ModeDSR {
 			at = s.Listen
 		}
-		g.servers = append(g.servers, nettest.ServeForTest(t, b.Namespace, at, nettest.ServerOptions{Banner: "SSH-2.0-" + b.Label + "\r\n", Echo: true}))
+		banner := "SSH-2.0-" + b.Label + "\r\n"
+		if p.held {
+			hold(t, b.Namespace, at, banner, g.accepted)
+			continue
+		}
+		g.servers = append(g.servers, nettest.ServeForTest(t, b.Namespace, at, nettest.ServerOptions{Banner: banner, Echo: true}))
 	}
 	g.open(t)
 	g.put(t, s)
 	return g
+}
+
+// hold serves connections by handing them to the test.
+func hold(t *testing.T, n *nettest.Namespace, at netip.AddrPort, banner string, accepted chan<- net.Conn) {
+	t.Helper()
+	l, err := n.Listen(at)
+	must(t, err)
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			_, _ = io.WriteString(c, banner)
+			accepted <- c
+		}
+	}()
 }
 
 // open opens the dataplane in the gateway's namespace.
@@ -114,24 +164,37 @@ func (g *gateway) nextHop(t *testing.T, b *nettest.Backend) loader.NextHop {
 // dial opens a connection to the service as a client and reads the banner.
 func (g *gateway) dial(t *testing.T) (net.Conn, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	c, err := g.Client.Dial(ctx, g.listen)
+	return g.dialFrom(t, 0)
+}
+
+// dialFrom is dial from a port of the client's.
+func (g *gateway) dialFrom(t *testing.T, port int) (net.Conn, string) {
+	t.Helper()
+	c, err := g.tryDial(t.Context(), port)
 	must(t, err)
 	t.Cleanup(func() { c.Close() })
-	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
-	banner := make([]byte, len("SSH-2.0-b1\r\n"))
-	if _, err := c.Read(banner); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.SetDeadline(time.Now().Add(patience)))
+	banner := make([]byte, bannerLen)
+	_, err = io.ReadFull(c, banner)
+	must(t, err)
 	return c, string(banner[len("SSH-2.0-") : len(banner)-2])
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+func (g *gateway) tryDial(ctx context.Context, port int) (c net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{Port: port}}
+	err = g.Client.Do(func() error {
+		c, err = d.DialContext(ctx, "tcp", g.listen.String())
+		return err
+	})
+	return c, err
+}
+
+// client is who the client's end of a connection is.
+func client(c net.Conn) netip.AddrPort {
+	a := c.LocalAddr().(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // shapes are the ways a flow can go through the gateway.

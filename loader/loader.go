@@ -65,7 +65,8 @@ type Dataplane struct {
 	rings       map[ServiceID]*Ring
 	hops        map[NextHopID]NextHop
 
-	expireMu sync.Mutex // one batch of the expire programs at a time
+	expireMu sync.Mutex                    // one batch of the expire programs at a time
+	around   func(call func() error) error // nil outside tests
 	events   eventReader
 }
 
@@ -100,10 +101,11 @@ func (d *Dataplane) open(o Options) error {
 	if err := d.adopt(); err != nil {
 		return err
 	}
-	if err := d.attach(o); err != nil {
+	if err := d.events.open(d.objs.Events); err != nil {
 		return err
 	}
-	return d.events.open(d.objs.Events)
+	// Last, because it is what the network notices.
+	return d.attach(o)
 }
 
 func (o Options) withDefaults() Options {

@@ -39,7 +39,13 @@ func (d *Dataplane) PutMember(id MemberID, m Member) error {
 	if err := d.objs.Members.Put(uint32(id), &record); err != nil {
 		return fmt.Errorf("put member %d (%s): %v", id, m.Addr, err)
 	}
+	old, moved := d.members[id]
 	d.members[id], d.hosts[id] = m, host
+	if moved && old.Addr != m.Addr {
+		if err := d.dropHost(id, old.Addr); err != nil {
+			return err
+		}
+	}
 	if s.Mode != ModeNAT {
 		return nil
 	}
@@ -59,11 +65,8 @@ func (d *Dataplane) DeleteMember(id MemberID) error {
 	if !ok {
 		return nil
 	}
-	if !d.hostNeeded(id, m.Addr) {
-		key := toHostKey(m.Addr)
-		if err := d.objs.Hosts.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("delete host %s: %v", m.Addr, err)
-		}
+	if err := d.dropHost(id, m.Addr); err != nil {
+		return err
 	}
 	if err := d.objs.Members.Put(uint32(id), &bpfMember{}); err != nil {
 		return fmt.Errorf("delete member %d (%s): %v", id, m.Addr, err)
@@ -95,6 +98,19 @@ func (d *Dataplane) host(id MemberID, addr netip.AddrPort) uint32 {
 			return h
 		}
 	}
+}
+
+// dropHost makes answers from an address that member id had none of ours,
+// unless another member needs them.
+func (d *Dataplane) dropHost(id MemberID, addr netip.AddrPort) error {
+	if d.hostNeeded(id, addr) {
+		return nil
+	}
+	key := toHostKey(addr)
+	if err := d.objs.Hosts.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("delete host %s: %v", addr, err)
+	}
+	return nil
 }
 
 // hostNeeded says whether another nat member answers from addr.

@@ -30,3 +30,13 @@ func (d *Dataplane) owner(vip netip.Addr) (uint32, error) {
 	}
 	return 0, fmt.Errorf("open owner word of VIP %s: all %d are taken", vip, maxVIPs)
 }
+
+// forgetOwner frees the owner word of a VIP that no service has any more.
+func (d *Dataplane) forgetOwner(vip netip.Addr) {
+	for _, s := range d.services {
+		if s.Listen.Addr() == vip {
+			return
+		}
+	}
+	delete(d.owners, vip)
+}

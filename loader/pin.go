@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,9 +34,9 @@ var unpinned = map[string]bool{
 // Every link is below links, so that removing that folder first takes every
 // program off.
 type pins struct {
-	dir   string // what the settings name
-	root  string // dir/v1
-	fresh bool   // root was made by this process
+	dir  string   // what the settings name
+	root string   // dir/v1
+	made []string // folders this process made on the way to root, outermost first
 }
 
 func (p pins) maps() string             { return filepath.Join(p.root, "maps") }
@@ -56,38 +58,59 @@ func linkName(pin string) string { return strings.ReplaceAll(pin, dotInPin, ".")
 
 // openPins makes the folders and takes the lock that keeps a second process
 // from changing the same maps.
-func openPins(dir string) (pins, *os.File, error) {
-	p := pins{dir: dir, root: filepath.Join(dir, "v"+strconv.Itoa(schema))}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return p, nil, fmt.Errorf("make pin folder: %v", err)
-	}
+func openPins(dir string) (p pins, lock *os.File, err error) {
+	p = pins{dir: dir, root: filepath.Join(dir, "v"+strconv.Itoa(schema))}
 	if err := checkBPFFS(dir); err != nil {
 		return p, nil, err
 	}
 	if err := refuseOtherSchema(p); err != nil {
 		return p, nil, err
 	}
-	err := os.Mkdir(p.root, 0o700)
-	p.fresh = err == nil
-	if err != nil && !errors.Is(err, os.ErrExist) {
-		return p, nil, fmt.Errorf("make pin folder: %v", err)
+	if p.made, err = makeFolders(p.root); err != nil {
+		return p, nil, errors.Join(fmt.Errorf("make pin folder: %v", err), p.undo())
 	}
-	lock, err := lockDir(p.root)
-	if err != nil {
+	if lock, err = lockDir(p.root); err != nil {
 		return p, nil, err
 	}
 	for _, sub := range []string{p.maps(), p.rings(), p.links()} {
 		if err := os.Mkdir(sub, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-			return p, nil, errors.Join(fmt.Errorf("make pin folder: %v", err), lock.Close())
+			return p, nil, errors.Join(fmt.Errorf("make pin folder: %v", err), lock.Close(), p.undo())
 		}
 	}
 	return p, lock, nil
 }
 
+// makeFolders makes dir and what is missing above it, and says which folders
+// it made, outermost first.
+func makeFolders(dir string) (made []string, err error) {
+	err = os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrNotExist) {
+		if made, err = makeFolders(filepath.Dir(dir)); err != nil {
+			return made, err
+		}
+		err = os.Mkdir(dir, 0o700)
+	}
+	if errors.Is(err, os.ErrExist) {
+		return made, nil
+	}
+	if err != nil {
+		return made, err
+	}
+	return append(made, dir), nil
+}
+
+// checkBPFFS looks at dir or, where it does not exist yet, at the folder it
+// would be made in.
 func checkBPFFS(dir string) error {
 	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("look at pin folder %s: %v", dir, err)
+	at := dir
+	err := unix.Statfs(at, &fs)
+	for errors.Is(err, unix.ENOENT) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+		err = unix.Statfs(at, &fs)
+	}
+	if err != nil {
+		return fmt.Errorf("look at pin folder %s: %v", at, err)
 	}
 	if fs.Type != unix.BPF_FS_MAGIC {
 		return fmt.Errorf("pin folder %s is not on a bpffs; run `mount -t bpf bpf %s`", dir, filepath.Dir(dir))
@@ -98,15 +121,26 @@ func checkBPFFS(dir string) error {
 // refuseOtherSchema keeps two layouts from steering side by side.
 func refuseOtherSchema(p pins) error {
 	entries, err := os.ReadDir(p.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("list pin folder: %v", err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != filepath.Base(p.root) && e.Name()[0] == 'v' {
+		if isLayout(e) && e.Name() != filepath.Base(p.root) {
 			return fmt.Errorf("pin folder %s holds maps of layout %s, this program needs %s; run `sluice detach`, which ends forwarded flows, and start again", p.dir, e.Name(), filepath.Base(p.root))
 		}
 	}
 	return nil
+}
+
+// isLayout says whether an entry of the pin folder is a layout of ours. A
+// folder may be shared with others, whose pins are never touched.
+func isLayout(e os.DirEntry) bool {
+	number, ok := strings.CutPrefix(e.Name(), "v")
+	_, err := strconv.ParseUint(number, 10, 32)
+	return ok && err == nil && e.IsDir()
 }
 
 func lockDir(dir string) (*os.File, error) {
@@ -129,17 +163,25 @@ func pinByName(spec *ebpf.CollectionSpec) {
 	}
 }
 
-// undo removes the folders if this process made them.
+// undo removes the folders that this process made, with all that is in them.
 func (p pins) undo() error {
-	if !p.fresh {
-		return nil
+	if slices.Contains(p.made, p.root) {
+		if _, err := removePins(p.root); err != nil {
+			return err
+		}
 	}
-	return os.RemoveAll(p.root)
+	for _, dir := range slices.Backward(p.made) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove pin folder: %v", err)
+		}
+	}
+	return nil
 }
 
 // Detach takes every program of ours off and removes all pins below dir, of
-// whatever layout. Flows that went through the programs end. It returns what
-// it removed, folder by folder, and is not an error where there was nothing.
+// whatever layout, and dir where nothing else is in it. Flows that went through
+// the programs end. It returns what it removed, links first, and is not an
+// error where there was nothing. A folder that is not on a bpffs is refused.
 func Detach(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -148,14 +190,24 @@ func Detach(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list pin folder: %v", err)
 	}
+	if err := checkBPFFS(dir); err != nil {
+		return nil, err
+	}
 	var removed []string
 	for _, e := range entries {
-		root := filepath.Join(dir, e.Name())
-		gone, err := removePins(root)
+		if !isLayout(e) {
+			continue
+		}
+		gone, err := removePins(filepath.Join(dir, e.Name()))
 		removed = append(removed, gone...)
 		if err != nil {
 			return removed, err
 		}
+	}
+	// It stays where it is a mount, holds the pins of others, or lies in a
+	// folder that is not this user's.
+	if os.Remove(dir) == nil {
+		removed = append(removed, dir)
 	}
 	return removed, nil
 }
@@ -170,7 +222,7 @@ func removePins(root string) ([]string, error) {
 	}
 	for _, l := range links {
 		path := filepath.Join(root, "links", l.Name())
-		if err := os.Remove(path); err != nil {
+		if err := removeLink(path); err != nil {
 			return removed, fmt.Errorf("remove pinned link: %v", err)
 		}
 		removed = append(removed, path)
@@ -179,4 +231,16 @@ func removePins(root string) ([]string, error) {
 		return removed, fmt.Errorf("remove pins: %v", err)
 	}
 	return append(removed, root), nil
+}
+
+// removeLink takes a program off and removes the pin of its link. Without the
+// former the kernel takes it off when it finds the time, and meanwhile the
+// interface seems to be somebody else's.
+func removeLink(path string) error {
+	if l, err := link.LoadPinnedLink(path, nil); err == nil {
+		// What it was attached to may be gone; the pin goes all the same.
+		_ = l.Detach()
+		l.Close()
+	}
+	return os.Remove(path)
 }

@@ -23,7 +23,8 @@ func (d *Dataplane) Services() (map[ServiceID]Service, error) {
 }
 
 // PutService writes the record of a service. Clients reach it only after
-// Publish.
+// Publish; one that is published changes from one packet to the next. VIP and
+// port of an id never change.
 func (d *Dataplane) PutService(id ServiceID, s Service) error {
 	if id >= MaxServices {
 		return fmt.Errorf("put service %d: the maps hold %d", id, MaxServices)
@@ -42,6 +43,9 @@ func (d *Dataplane) PutService(id ServiceID, s Service) error {
 		return fmt.Errorf("put service %d (%s): %v", id, s.Listen, err)
 	}
 	d.services[id] = s
+	if d.published[id] {
+		return d.countVIP(s.Listen.Addr())
+	}
 	return nil
 }
 
@@ -175,6 +179,8 @@ func (d *Dataplane) DeleteService(id ServiceID) error {
 	if err := d.objs.Services.Put(uint32(id), &bpfService{}); err != nil {
 		return fmt.Errorf("delete service %d: %v", id, err)
 	}
+	vip := d.services[id].Listen.Addr()
 	delete(d.services, id)
+	d.forgetOwner(vip)
 	return nil
 }

@@ -3,10 +3,10 @@ package loader_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"io"
+	"net"
 	"testing"
-
-	"sluice/loader"
 )
 
 // TestTraffic sends data both ways through every shape of service.
@@ -24,13 +24,7 @@ func TestTraffic(t *testing.T) {
 			if len(seen) != len(g.Backends) {
 				t.Errorf("20 connections reached %v; all backends have a third of the ring", seen)
 			}
-			drops, err := g.dp.Drops()
-			must(t, err)
-			for _, d := range drops {
-				if d.Packets > 0 {
-					t.Errorf("%d packets dropped as %s", d.Packets, d.Reason)
-				}
-			}
+			wantNoDrops(t, g.dp)
 			counters, err := g.dp.MemberCounters()
 			must(t, err)
 			var opened uint64
@@ -40,15 +34,18 @@ func TestTraffic(t *testing.T) {
 			if opened != 20 {
 				t.Errorf("%d flows opened; 20 were", opened)
 			}
-			if s.Mode != loader.ModeNAT {
-				return
-			}
 		})
 	}
 }
 
-func echo(t *testing.T, c io.ReadWriter, n int) {
+// echo sends n bytes and reads them back.
+func echo(t *testing.T, c net.Conn, n int) {
 	t.Helper()
+	must(t, exchange(c, n))
+}
+
+// exchange is echo for goroutines that are not the test's.
+func exchange(c net.Conn, n int) error {
 	sent := make([]byte, n)
 	rand.Read(sent)
 	done := make(chan error, 1)
@@ -57,11 +54,12 @@ func echo(t *testing.T, c io.ReadWriter, n int) {
 		done <- err
 	}()
 	got := make([]byte, n)
-	if _, err := io.ReadFull(c, got); err != nil {
-		t.Fatal(err)
+	_, err := io.ReadFull(c, got)
+	if err := errors.Join(err, <-done); err != nil {
+		return err
 	}
-	must(t, <-done)
 	if !bytes.Equal(sent, got) {
-		t.Error("the bytes that came back are not those that went out")
+		return errors.New("the bytes that came back are not those that went out")
 	}
+	return nil
 }

@@ -1,0 +1,147 @@
+package loader_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"sluice/internal/nettest"
+	"sluice/loader"
+)
+
+// nftCounter makes nftables count what leaves a namespace for port or from it.
+func nftCounter(t *testing.T, n *nettest.Namespace, match string) {
+	t.Helper()
+	nft(t, n, "add table inet count; "+
+		"add chain inet count out { type filter hook output priority 0; }; "+
+		"add rule inet count out "+match+" counter")
+}
+
+func nft(t *testing.T, n *nettest.Namespace, script string) string {
+	t.Helper()
+	program, err := nettest.FindProgram("nft")
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	out, err := n.Command(ctx, program, script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft %s: %v\n%s", script, err, out)
+	}
+	return string(out)
+}
+
+// sent is what was counted: packets, and bytes of IP total length.
+type sent struct{ packets, bytes uint64 }
+
+var nftFigures = regexp.MustCompile(`counter packets (\d+) bytes (\d+)`)
+
+func nftCounted(t *testing.T, n *nettest.Namespace) sent {
+	t.Helper()
+	m := nftFigures.FindStringSubmatch(nft(t, n, "list table inet count"))
+	if m == nil {
+		t.Fatal("nft shows no counter")
+	}
+	packets, err := strconv.ParseUint(m[1], 10, 64)
+	must(t, err)
+	bytes, err := strconv.ParseUint(m[2], 10, 64)
+	must(t, err)
+	return sent{packets, bytes}
+}
+
+// TestCountersAreExact compares the dataplane's counters with those of the
+// kernels that sent, over a restart and a program swap.
+func TestCountersAreExact(t *testing.T) {
+	t.Parallel()
+	nettest.Require(t, nettest.Program("nft"))
+	for name, perPhase := range map[string]int{"hide v4": 340, "keep v6": 30, "dsr v4": 30} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t, shapes()[name])
+			nftCounter(t, g.Client, fmt.Sprintf("%s daddr %s tcp dport %d", family(g.listen), g.listen.Addr(), testPort))
+			for _, b := range g.Backends {
+				nftCounter(t, b.Namespace, fmt.Sprintf("tcp sport %d", testPort))
+			}
+			// Packets that wait for a neighbour are sent but may be dropped.
+			g.dial(t)
+			const phases = 3
+			exchangeAll(t, g, perPhase)
+			must(t, g.dp.Close())
+			g.open(t)
+			exchangeAll(t, g, perPhase)
+			twin, err := g.twin()
+			must(t, err)
+			must(t, g.GW.Do(func() error { return twin.Attach(g.opts) }))
+			must(t, twin.CloseTwin())
+			exchangeAll(t, g, perPhase)
+			wantExact(t, g, uint64(phases*perPhase+1))
+		})
+	}
+}
+
+func family(a netip.AddrPort) string {
+	if a.Addr().Is4() {
+		return "ip"
+	}
+	return "ip6"
+}
+
+// exchangeAll opens connections, has each send and receive, and closes them.
+func exchangeAll(t *testing.T, g *gateway, count int) {
+	t.Helper()
+	conns, err := nettest.OpenConns(t.Context(), g.Client, g.listen, count)
+	must(t, err)
+	_, err = conns.Read(bannerLen, patience)
+	must(t, err)
+	must(t, conns.Exchange(make([]byte, 3001), patience))
+	must(t, conns.Close())
+}
+
+// wantExact fails the test unless the counters agree as soon as the last packet
+// has arrived.
+func wantExact(t *testing.T, g *gateway, connections uint64) {
+	t.Helper()
+	var forth, back, in, out sent
+	var opened, syns, accepted uint64
+	compare := func() bool {
+		forth, back, in, out = nftCounted(t, g.Client), sent{}, sent{}, sent{}
+		for _, b := range g.Backends {
+			c := nftCounted(t, b.Namespace)
+			back.packets, back.bytes = back.packets+c.packets, back.bytes+c.bytes
+		}
+		members, err := g.dp.MemberCounters()
+		must(t, err)
+		opened, syns, accepted = 0, 0, 0
+		for id, c := range members {
+			in.packets, in.bytes = in.packets+c.PacketsIn, in.bytes+c.BytesIn
+			out.packets, out.bytes = out.packets+c.PacketsOut, out.bytes+c.BytesOut
+			opened, syns = opened+c.FlowsOpened, syns+c.SYNs
+			if n := uint64(g.servers[id-1].Accepted()); n != c.FlowsOpened {
+				t.Errorf("member %d: %d flows opened, the backend accepted %d", id, c.FlowsOpened, n)
+			} else {
+				accepted += n
+			}
+		}
+		if g.service.Mode == loader.ModeDSR {
+			back = sent{}
+		}
+		return forth == in && back == out
+	}
+	for deadline := time.Now().Add(5 * time.Second); !compare() && time.Now().Before(deadline); {
+		// Packets that end connections are under way; nft takes its time.
+	}
+	if forth != in || back != out {
+		t.Errorf("sent by the client %+v, counted in %+v; sent by backends %+v, counted out %+v", forth, in, back, out)
+	}
+	if opened != connections || accepted != connections || syns < connections {
+		t.Errorf("%d connections, %d flows opened, %d accepted, %d SYNs", connections, opened, accepted, syns)
+	}
+	services, err := g.dp.ServiceCounters()
+	must(t, err)
+	if s := services[testService]; (sent{s.PacketsIn, s.BytesIn}) != in || s.SYNs != syns {
+		t.Errorf("the service counted %+v, its members %+v and %d SYNs", s, in, syns)
+	}
+	wantNoDrops(t, g.dp)
+}

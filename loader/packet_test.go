@@ -1,0 +1,36 @@
+package loader
+
+import "testing"
+
+// TestPackets hands single packets to the program. The themes share one rig,
+// since loading the programs takes longer than all of them; each case brings a
+// client of its own, and leaves the rig as it found it.
+func TestPackets(t *testing.T) {
+	r := newRig(t)
+	for _, theme := range []struct {
+		name string
+		run  func(*testing.T, *rig)
+	}{
+		{"foreign", testForeign},
+		{"handshake", testHandshake},
+		{"odd", testOdd},
+		{"hop", testHop},
+		{"unknown", testUnknown},
+		{"refuse", testRefuse},
+		{"kill", testKill},
+		{"full", testFull},
+		{"source", testSource},
+		{"local", testLocal},
+		{"young", testYoung},
+		{"sweep", testSweep},
+		{"mirror", testMirror},
+		{"check", testCheck},
+		{"syn", testSYN},
+		{"restart", testRestart},
+	} {
+		t.Run(theme.name, func(t *testing.T) {
+			defer r.clear(t)
+			theme.run(t, r)
+		})
+	}
+}

@@ -1,0 +1,83 @@
+package loader_test
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"sluice/loader"
+)
+
+// Each entry has its own word, from the first to the last, in the mapping and
+// in the map, and they outlive the process.
+func TestRingEntries(t *testing.T) {
+	t.Parallel()
+	n, o := bare(t)
+	dp := openIn(t, n, o)
+	must(t, dp.PutService(testService, shapes()["hide v4"]))
+	ring, err := dp.Ring(testService)
+	must(t, err)
+	member := func(i int) loader.MemberID { return loader.MemberID(i%(loader.MaxMembers-1)) + 1 }
+	for i := range loader.RingEntries {
+		if m := ring.Get(i); m != 0 {
+			t.Fatalf("entry %d of a new ring names member %d", i, m)
+		}
+		ring.Set(i, member(i))
+	}
+	if again, err := dp.Ring(testService); err != nil || again != ring {
+		t.Errorf("asking again gives another ring (%v)", err)
+	}
+	must(t, dp.Close())
+	dp = openIn(t, n, o)
+	ring, err = dp.Ring(testService)
+	must(t, err)
+	for i := range loader.RingEntries {
+		if m := ring.Get(i); m != member(i) {
+			t.Fatalf("entry %d names member %d, want %d", i, m, member(i))
+		}
+	}
+	for _, i := range []int{0, 1, 2, loader.RingEntries / 2, loader.RingEntries - 2, loader.RingEntries - 1} {
+		if word, err := ring.InMap(i); err != nil || word != uint32(member(i)) {
+			t.Errorf("the programs read %#x for entry %d (%v), want member %d", word, i, err, member(i))
+		}
+	}
+}
+
+// The programs set marks while user space sets members: neither loses what the
+// other wrote.
+func TestRingMarksAndMembers(t *testing.T) {
+	t.Parallel()
+	n, o := bare(t)
+	dp := openIn(t, n, o)
+	ring, err := dp.Ring(testService)
+	must(t, err)
+	const entries, rounds = 64, 20_000
+	marks := []uint32{1 << 31, 1 << 30, 1 << 29, 1 << 28, 1 << 27}
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		for i := range rounds {
+			ring.Set(i%entries, loader.MemberID(i%1000)+1)
+		}
+	})
+	writers.Go(func() {
+		random := rand.New(rand.NewPCG(1, 2))
+		for range rounds {
+			ring.Mark(random.IntN(entries), marks[random.IntN(len(marks))])
+		}
+	})
+	writers.Wait()
+	for i := range entries {
+		last := (rounds-1-i)/entries*entries + i
+		if got, want := ring.Get(i), loader.MemberID(last%1000)+1; got != want {
+			t.Errorf("entry %d names member %d, the last one set was %d", i, got, want)
+		}
+		if got := ring.Marks(i); got != 0xf8000000 {
+			t.Errorf("entry %d has the marks %#x; each was set", i, got)
+		}
+	}
+	// What does not fit the field must not become a mark.
+	ring.Set(entries, 0xff123456)
+	if m, marks := ring.Get(entries), ring.Marks(entries); m != 0x123456 || marks != 0 {
+		t.Errorf("a member of 32 bits became member %#x with marks %#x", m, marks)
+	}
+}
