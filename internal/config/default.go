@@ -1,0 +1,57 @@
+package config
+
+import "time"
+
+// What a settings file may hold at most. The tables of the dataplane have room
+// for more, for what left the settings while flows of it live.
+const (
+	MaxServices   = 512   // services
+	MaxBackends   = 4096  // backends of one service
+	MaxMembers    = 16384 // backends of all services, counted once per service
+	MaxPool       = 16    // addresses of one source_pool
+	MaxInterfaces = 64    // dataplane.interfaces
+	MaxWeight     = 1000  // weight of a backend
+	MaxNodes      = 256   // nodes
+	MaxVariables  = 64    // variables of one node
+)
+
+// defaults are the values of what a settings file leaves out. Those that
+// depend on other values (names, source_pool, interfaces) are not here but
+// with their fields.
+var defaults = struct {
+	Node      Node
+	Dataplane Dataplane
+	Service   Service // with its HealthCheck
+	Backend   Backend
+}{
+	Node: Node{
+		DataDir: "/var/lib/sluice",
+		BPFFS:   "/sys/fs/bpf/sluice",
+		Control: Control{Socket: "/run/sluice/control.sock"},
+		User:    "sluice",
+	},
+	Dataplane: Dataplane{
+		XDP:      XDPAuto,
+		MaxFlows: 262144,
+		Lifetimes: Lifetimes{
+			Established: 120 * time.Hour,
+			HalfClosed:  2 * time.Minute,
+			Closed:      10 * time.Second,
+			Embryo:      60 * time.Second,
+		},
+	},
+	Service: Service{
+		Mode:          ModeNAT,
+		ClientAddress: ClientHide,
+		Select:        SelectHash,
+		HealthCheck: HealthCheck{
+			Type:     HealthCheckSSH,
+			Interval: 2 * time.Second,
+			Timeout:  time.Second,
+			Rise:     2,
+			Fall:     3,
+		},
+		OnDown: OnDownKeep,
+	},
+	Backend: Backend{Weight: 1},
+}

@@ -1,0 +1,104 @@
+package config
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// generator makes settings that obey every rule. The same seed makes the same
+// ones.
+type generator struct{ *rand.Rand }
+
+func newGenerator(seed uint64) generator { return generator{rand.New(rand.NewPCG(seed, 0))} }
+
+func pick[T any](g generator, from ...T) T { return from[g.IntN(len(from))] }
+
+// span returns a whole number of milliseconds from least to most.
+func (g generator) span(least, most time.Duration) time.Duration {
+	d := least + time.Duration(g.Int64N(int64(most-least)+1))
+	return max(least, d.Truncate(pick(g, time.Millisecond, time.Second, time.Hour)))
+}
+
+func (g generator) settings() *Settings {
+	s := &Settings{
+		Node: Node{
+			Name:    pick(g, "gw-a", "n1", "gw_b.example.org", "true", "7"),
+			DataDir: pick(g, "/", "/var/lib/sluice", "/srv/a b", `/srv/"quoted" \ and 'single'`, "/ä#: {x}"),
+			BPFFS:   pick(g, "/sys/fs/bpf/sluice", "/sys/fs/bpf/x"),
+			Control: Control{Socket: "/run/sluice/control.sock"},
+			Metrics: pick(g, "", ":9422", "127.0.0.1:9422", "[::1]:1"),
+			User:    pick(g, "sluice", "root", "no", "_a-b9"),
+		},
+		Dataplane: Dataplane{
+			Interfaces: pick(g, nil, []string{"eth0"}, []string{"ext0", "bond0.7", "1", "null", "${x}", "$$", "-", "é"}),
+			XDP:        pick(g, XDPAuto, XDPNative, XDPGeneric),
+			MaxFlows:   1024 + g.IntN(16777216-1024),
+			Lifetimes: Lifetimes{
+				Established: g.span(time.Minute, 720*time.Hour),
+				HalfClosed:  g.span(time.Second, time.Hour),
+				Closed:      g.span(time.Second, 10*time.Minute),
+				Embryo:      g.span(time.Second, 10*time.Minute),
+			},
+		},
+	}
+	if g.IntN(2) == 0 {
+		s.Nodes = map[string]map[string]string{
+			"gw-a":   {"a": pick(g, "b", "1", "yes", "a\u00a0\u2028😀é\\", " ", "#", "1.0")},
+			"a.b.c.": nil,
+			"2":      {"x1": "y"},
+		}
+	}
+	for i := range g.IntN(6) {
+		s.Services = append(s.Services, g.service(i))
+	}
+	return s
+}
+
+// service returns the service of that number: one of a VIP of its own.
+func (g generator) service(i int) Service {
+	vip := pick(g, netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", i+1)))
+	s := Service{
+		Listen: netip.AddrPortFrom(vip, uint16(1+g.IntN(65535))),
+		Mode:   pick(g, ModeNAT, ModeDSR, ModeSSHD),
+	}
+	s.Name = pick(g, s.Listen.String(), fmt.Sprintf("s%d", i), fmt.Sprintf("off.%d", i))
+	if s.Mode == ModeSSHD {
+		return s
+	}
+	s.Select = SelectHash
+	s.LastResort = pick(g, LastResortNone, LastResortDraining)
+	s.OnDown = pick(g, OnDownKeep, OnDownReset)
+	s.HealthCheck = HealthCheck{
+		Type:     pick(g, HealthCheckSSH, HealthCheckTCP, HealthCheckOff),
+		Interval: g.span(time.Minute+1, time.Hour),
+		Timeout:  g.span(50*time.Millisecond, time.Minute),
+		Rise:     1 + g.IntN(100),
+		Fall:     1 + g.IntN(100),
+	}
+	if s.Mode == ModeNAT {
+		s.ClientAddress = pick(g, ClientHide, ClientKeep)
+	}
+	if s.ClientAddress == ClientHide && g.IntN(2) == 0 {
+		s.SourcePool = []netip.Addr{vip, vip.Next()}[:1+g.IntN(2)]
+	}
+	for range 1 + g.IntN(4) {
+		s.Backends = append(s.Backends, g.backend(len(s.Backends), s))
+	}
+	return s
+}
+
+// backend returns the backend of that number, the same in all services.
+func (g generator) backend(i int, s Service) Backend {
+	addr := netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})
+	if s.Listen.Addr().Is6() {
+		addr = netip.MustParseAddr(fmt.Sprintf("2001:db8:1::%x", i+1))
+	}
+	b := Backend{Addr: netip.AddrPortFrom(addr, s.Listen.Port()), Weight: g.IntN(MaxWeight + 1)}
+	b.Name = b.Addr.String()
+	if i%2 == 0 {
+		b.Name = fmt.Sprintf("blue%d-%d-%s", i, b.Addr.Port(), family(addr))
+	}
+	return b
+}

@@ -1,0 +1,109 @@
+package config
+
+import "net/netip"
+
+// Service is a VIP and port that clients dial.
+type Service struct {
+	// Name is unique. Default: Listen as text.
+	Name string
+	// Listen is the VIP and port.
+	Listen netip.AddrPort
+	Mode   Mode
+	// ClientAddress is what the backend sees as source; empty but in ModeNAT.
+	ClientAddress ClientAddress
+	// Select is how a backend is chosen; empty in ModeSSHD, like all below.
+	Select Select
+	// SourcePool are the addresses of our end towards backends, at most
+	// MaxPool, of the VIP's family; nil means the VIP itself. ModeNAT with
+	// ClientHide only.
+	SourcePool []netip.Addr
+	// Backends are at most MaxBackends, in the order of the file, each with an
+	// address of its own and of the VIP's family; never empty but in ModeSSHD.
+	Backends    []Backend
+	HealthCheck HealthCheck
+	LastResort  LastResort
+	OnDown      OnDown
+}
+
+// Mode is what happens to the packets of a service.
+type Mode string
+
+// The modes of a service.
+const (
+	ModeNAT  Mode = "nat"  // destination and source rewritten, replies return through us
+	ModeDSR  Mode = "dsr"  // MAC rewritten, the backend holds the VIP and replies directly
+	ModeSSHD Mode = "sshd" // handed to the SSH stack of this node
+)
+
+// ClientAddress is what a backend in ModeNAT sees as source.
+type ClientAddress string
+
+// What a backend sees as source.
+const (
+	ClientHide ClientAddress = "hide" // an address of SourcePool
+	ClientKeep ClientAddress = "keep" // the client; replies must be routed through us
+)
+
+// Select is how a backend is chosen for a new flow.
+type Select string
+
+// SelectHash chooses by a keyed hash of client and VIP, weighted.
+const SelectHash Select = "hash"
+
+// LastResort is who gets new flows when no backend is up.
+type LastResort string
+
+// Who gets new flows when no backend is up.
+const (
+	LastResortNone     LastResort = ""         // nobody: they are dropped and counted
+	LastResortDraining LastResort = "draining" // the backends that drain
+)
+
+// OnDown is what happens to the flows of a backend whose health check fails.
+type OnDown string
+
+// What happens to the flows of a backend that is down.
+const (
+	OnDownKeep  OnDown = "keep"  // they stay, in case only the check is wrong
+	OnDownReset OnDown = "reset" // they are reset, so that clients notice at once
+)
+
+var serviceShape = record[Service]{
+	noun:     "a mapping about a service",
+	doc:      "A virtual address and port that clients dial.",
+	defaults: defaults.Service,
+	fields: []field[Service]{
+		key("name", "Name of the service in commands and counters.",
+			func(s *Service) *string { return &s.Name }, serviceName).otherwise("the address and port"),
+		key("listen", "Virtual address and port that clients dial.",
+			func(s *Service) *netip.AddrPort { return &s.Listen }, endpoint("")).must(),
+		key("mode", "nat: addresses rewritten, replies return through us. dsr: the backend holds the virtual address and replies directly. sshd: this node's own SSH stack.",
+			func(s *Service) *Mode { return &s.Mode }, choice(ModeNAT, ModeDSR, ModeSSHD)),
+		key("client_address", "What a backend in mode nat sees as source: hide shows one of ours, keep the client's (replies must be routed through us).",
+			func(s *Service) *ClientAddress { return &s.ClientAddress }, choice(ClientHide, ClientKeep)).when(isNAT),
+		key("select", "How a backend is chosen for a new flow.",
+			func(s *Service) *Select { return &s.Select }, choice(SelectHash)).when(steered),
+		key("source_pool", "Our addresses towards backends, for mode nat with client_address hide. Each gives about 60000 flows per backend.",
+			func(s *Service) *[]netip.Addr { return &s.SourcePool },
+			list[netip.Addr]{of: address(), noun: "addresses", most: MaxPool}).when(hides).otherwise("the virtual address itself"),
+		key("backends", "Who serves the flows. Needed in every mode but sshd.",
+			func(s *Service) *[]Backend { return &s.Backends },
+			list[Backend]{
+				of: backendShape, noun: "backends", fresh: defaults.Backend, least: 1, most: MaxBackends,
+				id: func(b Backend) string { return b.Name },
+			}).when(steered),
+		key("health_check", "How backends are probed.",
+			func(s *Service) *HealthCheck { return &s.HealthCheck }, healthCheckShape).when(steered),
+		key("last_resort", "Who gets new flows when no backend is up: draining ones.",
+			func(s *Service) *LastResort { return &s.LastResort }, choice(LastResortDraining)).when(steered).otherwise("nobody"),
+		key("on_down", "What happens to the flows of a backend that goes down: keep or reset.",
+			func(s *Service) *OnDown { return &s.OnDown }, choice(OnDownKeep, OnDownReset)).when(steered),
+	},
+}
+
+func isNAT(s *Service) bool { return s.Mode == ModeNAT }
+
+func hides(s *Service) bool { return isNAT(s) && s.ClientAddress == ClientHide }
+
+// steered tells whether the service has backends to choose from.
+func steered(s *Service) bool { return s.Mode != ModeSSHD }
