@@ -1,0 +1,73 @@
+package steering
+
+import (
+	"context"
+	"net/netip"
+
+	"sluice/loader"
+)
+
+// Dataplane is what a Table needs of the maps and programs. [Loaded] gives the
+// real one. Every method may be called from many goroutines at once. One that
+// fails has changed nothing; deleting or withdrawing what is not there is no
+// failure.
+type Dataplane interface {
+	// Services and Members return the records the maps hold, also those that
+	// an earlier process put there.
+	Services() (map[loader.ServiceID]loader.Service, error)
+	Members() (map[loader.MemberID]loader.Member, error)
+
+	// PutService writes a record; packets reach it only once Publish has
+	// stored its id for the VIP and port. Withdraw takes that back.
+	PutService(loader.ServiceID, loader.Service) error
+	Publish(loader.ServiceID) error
+	Withdraw(loader.ServiceID) error
+	DeleteService(loader.ServiceID) error
+	PutMember(loader.MemberID, loader.Member) error
+	DeleteMember(loader.MemberID) error
+	// Ring returns the entries of a service that has a record.
+	Ring(loader.ServiceID) (Ring, error)
+	// PutCheck makes the check address reach the member on the clients' path.
+	PutCheck(check netip.Addr, m loader.MemberID) error
+	DeleteCheck(check netip.Addr) error
+
+	NextHops() (map[loader.NextHopID]loader.NextHop, error)
+	// The counters of all ids that have a record. They only grow, also when an
+	// id passes from one owner to the next.
+	MemberCounters() (map[loader.MemberID]loader.MemberCounters, error)
+	ServiceCounters() (map[loader.ServiceID]loader.ServiceCounters, error)
+
+	// Scan visits every flow until visit returns false. A flow that comes or
+	// goes meanwhile may be missed; one that stays is visited exactly once.
+	Scan(ctx context.Context, visit func(loader.Flow) bool) error
+	// Expire removes the flows that are past their lifetime.
+	Expire(ctx context.Context) (removed int, err error)
+	// Kill makes the dataplane answer every further packet of the flows by a
+	// reset. A flow that changed since it was scanned is left alone.
+	Kill(flows []loader.Flow) (killed int, err error)
+	// ReadEvent blocks; it returns [os.ErrClosed] when the dataplane closes.
+	ReadEvent() (loader.Event, error)
+	// FlowHash returns the ring entry that a client falls on.
+	FlowHash(client netip.AddrPort, s loader.Service) (entry int)
+}
+
+// Ring is the ring of one service, as long as its record lives. Get and Set
+// are single loads and stores that packets may race with.
+type Ring interface {
+	Get(entry int) loader.MemberID
+	Set(entry int, m loader.MemberID)
+}
+
+// loaded narrows the concrete ring to the interface.
+type loaded struct{ *loader.Dataplane }
+
+// Loaded returns the dataplane of the running kernel as a Table takes it.
+func Loaded(dp *loader.Dataplane) Dataplane { return loaded{dp} }
+
+func (d loaded) Ring(id loader.ServiceID) (Ring, error) {
+	r, err := d.Dataplane.Ring(id)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

@@ -1,0 +1,185 @@
+package steering
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"sluice/loader"
+)
+
+// Verdict is what the dataplane does with a packet.
+type Verdict string
+
+// The verdicts: to a backend, up to this host, or nowhere.
+const (
+	VerdictForward Verdict = "forward"
+	VerdictPass    Verdict = "pass"
+	VerdictDrop    Verdict = "drop"
+)
+
+// ErrNeedListen is matched where a question fits several services.
+var ErrNeedListen = errors.New("several services are possible; give the listen address")
+
+// Explanation is where a packet of a client goes, and why.
+type Explanation struct {
+	Client, Listen netip.AddrPort
+	Service        string
+	Mode           loader.Mode
+	Verdict        Verdict
+	// Reason is the drop reason where Verdict is drop.
+	Reason string
+	// Backend and the next fields are set where a backend was found.
+	Backend      string
+	BackendAddr  netip.AddrPort
+	BackendState State
+	NextHop      loader.NextHopID
+	// Known is the flow that decided; nil where the ring did.
+	Known *Flow
+	// RingEntry is the one the client falls on.
+	RingEntry int
+	// Steps are the decisions in order, one sentence each.
+	Steps []string
+}
+
+func (e *Explanation) step(format string, args ...any) {
+	e.Steps = append(e.Steps, fmt.Sprintf(format, args...))
+}
+
+func (e *Explanation) drop(reason, format string, args ...any) {
+	e.Verdict, e.Reason = VerdictDrop, reason
+	e.step(format, args...)
+}
+
+// Explain follows a packet from client to listen without sending one. A zero
+// listen stands for the service of the flow the client has, or for the only
+// service. Errors match ErrUnknown where listen is no service and ErrNeedListen
+// where it cannot be guessed; others are those of Flows.
+func (t *Table) Explain(ctx context.Context, client, listen netip.AddrPort) (Explanation, error) {
+	x, err := t.sweep(ctx, freshFor)
+	if err != nil {
+		return Explanation{}, err
+	}
+	m := t.model.Load()
+	s, known, err := m.locate(x, client, listen)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e := Explanation{
+		Client: client, Listen: s.record.Listen, Service: s.name, Mode: s.record.Mode, Verdict: VerdictForward,
+	}
+	e.step("%v is service %q in mode %s", s.record.Listen, s.name, modeName(s.record.Mode))
+	if !s.steers() {
+		e.Verdict = VerdictPass
+		e.step("it ends on this node: the packet is passed up to its listener")
+		return e, nil
+	}
+	e.RingEntry = t.dp.FlowHash(client, s.record)
+	member := t.choose(&e, m, s, x, known)
+	if member == 0 {
+		return e, nil
+	}
+	return e, t.toBackend(&e, m, member)
+}
+
+// locate finds the service and, if there is one, the living flow.
+func (m *model) locate(x *index, client, listen netip.AddrPort) (service, *entry, error) {
+	var reached []service
+	for _, s := range m.listed() {
+		if s.phase != phaseReplaced && (!listen.IsValid() || s.record.Listen == listen) {
+			reached = append(reached, s)
+		}
+	}
+	for _, s := range reached {
+		if e := x.find(client, s.id); e != nil {
+			return s, e, nil
+		}
+	}
+	switch {
+	case len(reached) == 1:
+		return reached[0], nil, nil
+	case len(reached) == 0 && listen.IsValid():
+		return service{}, nil, fmt.Errorf("explain: %v: %w: no service listens there; see show services", listen, ErrUnknown)
+	case len(reached) == 0:
+		return service{}, nil, fmt.Errorf("explain: %w: there is no service", ErrUnknown)
+	default:
+		return service{}, nil, fmt.Errorf("explain: %w", ErrNeedListen)
+	}
+}
+
+// find returns the flow of a client with a service, nil if there is none.
+func (x *index) find(client netip.AddrPort, id loader.ServiceID) *entry {
+	addr, port := client.Addr().As16(), client.Port()
+	for _, chunk := range x.chunks {
+		for i := range chunk {
+			if e := &chunk[i]; e.clientPort == port && e.service == id && e.client == addr {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// choose tells how the member is found: by the flow, else by the ring.
+func (t *Table) choose(e *Explanation, m *model, s service, x *index, known *entry) loader.MemberID {
+	if known != nil {
+		f := x.show(m, known)
+		e.Known = &f
+		e.step("the flow table has it: %s for %v, silent for %v", stateName(known.state), f.Age, f.Idle)
+		if known.state == loader.FlowKilled {
+			e.drop("killed", "it was ended by the operator: the packet is answered by a reset")
+			return 0
+		}
+		return known.member
+	}
+	e.step("the flow table does not have it: a SYN chooses by ring entry %d", e.RingEntry)
+	member := s.ring.Get(e.RingEntry)
+	if member == 0 {
+		e.drop("no_backend", "nobody is in the ring, because no backend is up: the connection is refused")
+	}
+	return member
+}
+
+// toBackend follows the packet from the member on.
+func (t *Table) toBackend(e *Explanation, m *model, id loader.MemberID) error {
+	mem, ok := m.members[id]
+	if !ok {
+		e.drop("internal", "member %d has no record", id)
+		return nil
+	}
+	b := m.backends[mem.record.Addr]
+	e.Backend, e.BackendAddr, e.BackendState, e.NextHop = b.name, b.addr, b.state, mem.record.NextHop
+	e.step("it goes to backend %q at %v, which is %s", b.name, b.addr, b.state)
+	hops, err := t.dp.NextHops()
+	if err != nil {
+		return fmt.Errorf("explain: %w", err)
+	}
+	hop := hops[mem.record.NextHop]
+	if !hop.Ready {
+		e.drop("no_next_hop", "its next hop %d is not resolved: the packet is dropped", mem.record.NextHop)
+		return nil
+	}
+	e.step("its next hop %d is %v by interface %d", mem.record.NextHop, hop.Destination, hop.Interface)
+	return nil
+}
+
+func modeName(mode loader.Mode) string {
+	for name, m := range modes {
+		if m == mode {
+			return string(name)
+		}
+	}
+	return fmt.Sprintf("mode %d", mode)
+}
+
+func stateName(s loader.FlowState) string {
+	names := [...]string{
+		loader.FlowYoung: "young", loader.FlowEstablished: "established", loader.FlowHalfClosed: "half-closed",
+		loader.FlowClosed: "closed", loader.FlowKilled: "killed",
+	}
+	if int(s) >= len(names) || names[s] == "" {
+		return fmt.Sprintf("state %d", s)
+	}
+	return names[s]
+}

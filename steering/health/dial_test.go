@@ -1,0 +1,142 @@
+package health
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"sluice/internal/nettest"
+)
+
+// two are a node with several addresses of each family and a backend.
+func two(t *testing.T) (node *nettest.Namespace, backend map[string]*nettest.Server) {
+	t.Helper()
+	node, far := nettest.ForTest(t), nettest.ForTest(t)
+	must(t, nettest.Veth(node, "eth0", far, "eth0"))
+	for _, p := range []string{"10.0.0.1/24", "10.0.0.3/32", "fd00::1/64", "fd00:1::3/128"} {
+		must(t, node.AddAddr("eth0", netip.MustParsePrefix(p)))
+	}
+	must(t, far.AddAddr("eth0", netip.MustParsePrefix("10.0.0.11/24")))
+	must(t, far.AddAddr("eth0", netip.MustParsePrefix("fd00::11/64")))
+	must(t, far.SetRoute(netip.MustParsePrefix("fd00:1::/64"), netip.MustParseAddr("fd00::1")))
+	backend = make(map[string]*nettest.Server)
+	for _, a := range []string{"10.0.0.11:22", "[fd00::11]:22"} {
+		backend[a] = nettest.ServeForTest(t, far, netip.MustParseAddrPort(a), nettest.ServerOptions{Banner: "SSH-2.0-x\r\n"})
+	}
+	return node, backend
+}
+
+func TestDialChoosesSource(t *testing.T) {
+	node, _ := two(t)
+	vip4, vip6 := netip.MustParseAddr("10.0.0.3"), netip.MustParseAddr("fd00:1::3")
+	away4, away6 := netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("fd00::4")
+	tests := []struct {
+		name    string
+		sources []netip.Addr
+		want    [2]string // IPv4, IPv6
+	}{
+		{"none given", nil, [2]string{"10.0.0.1", "fd00::1"}},
+		{"held by this node", []netip.Addr{vip4, vip6}, [2]string{"10.0.0.3", "fd00:1::3"}},
+		{"held by another gateway", []netip.Addr{away4, away6}, [2]string{"10.0.0.1", "fd00::1"}},
+		{"the first that is held", []netip.Addr{away6, away4, vip6, vip4}, [2]string{"10.0.0.3", "fd00:1::3"}},
+		{"of the other family", []netip.Addr{vip6}, [2]string{"10.0.0.1", "fd00:1::3"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			for i, at := range []string{"10.0.0.11:22", "[fd00::11]:22"} {
+				target := direct(netip.MustParseAddrPort(at), Settings{})
+				target.Sources = test.sources
+				var out Outcome
+				must(t, node.Do(func() error { out = Probe(t.Context(), target); return nil }))
+				if out.Err != nil || out.Source.String() != test.want[i] {
+					t.Errorf("%s: dialled from %s (%v), want %s", at, out.Source, out.Err, test.want[i])
+				}
+			}
+		})
+	}
+}
+
+// A port of the source is not used up by a check: of four, each is open towards
+// two backends at a time.
+func TestDialSharesPorts(t *testing.T) {
+	node, _ := two(t)
+	must(t, node.SetSysctl("net/ipv4/ip_local_port_range", "40000 40003"))
+	must(t, node.AddAddr("lo", netip.MustParsePrefix("10.0.0.99/32")))
+	must(t, node.AddAddr("lo", netip.MustParsePrefix("fd00::99/128")))
+	sources := map[string]string{
+		"10.0.0.11:22": "10.0.0.3", "10.0.0.99:22": "10.0.0.3", "[fd00::11]:22": "fd00:1::3", "[fd00::99]:22": "fd00:1::3",
+	}
+	for _, at := range []string{"10.0.0.99:22", "[fd00::99]:22"} {
+		nettest.ServeForTest(t, node, netip.MustParseAddrPort(at), nettest.ServerOptions{})
+	}
+	for at, source := range sources {
+		for range 4 {
+			must(t, node.Do(func() error {
+				c, err := dialFrom(t.Context(), netip.MustParseAddrPort(at), netip.MustParseAddr(source), "")
+				if err == nil {
+					t.Cleanup(func() { c.Close() })
+				}
+				return err
+			}))
+		}
+	}
+}
+
+func TestSourceTowards(t *testing.T) {
+	node, _ := two(t)
+	must(t, node.SetRoute(netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("10.0.0.11")))
+	for to, want := range map[string]string{"10.0.0.11:22": "10.0.0.1", "10.9.1.1:22": "10.0.0.1", "[fd00::11]:22": "fd00::1"} {
+		must(t, node.Do(func() error {
+			got, err := sourceTowards(netip.MustParseAddrPort(to), nil)
+			if err == nil && got.String() != want {
+				t.Errorf("source towards %s = %s, want %s", to, got, want)
+			}
+			return err
+		}))
+	}
+	must(t, node.Do(func() error {
+		if got, err := sourceTowards(netip.MustParseAddrPort("172.16.0.1:22"), nil); err == nil {
+			t.Errorf("source without a route = %s, want an error", got)
+		}
+		return nil
+	}))
+}
+
+func TestDialLinkWithoutLink(t *testing.T) {
+	node, _ := two(t)
+	target := direct(netip.MustParseAddrPort("10.0.0.11:22"), Settings{Timeout: 500 * time.Millisecond})
+	target.Dial = netip.MustParseAddrPort("198.19.192.1:22")
+	must(t, node.Do(func() error {
+		out := Probe(context.WithoutCancel(t.Context()), target)
+		if out.Err == nil || out.Err.Error() != `interface "sluice-chk0" is gone; restart sluice to make it again` {
+			t.Errorf("error = %v, want one that names the interface", out.Err)
+		}
+		return nil
+	}))
+}
+
+func TestSourceAvoidsVIPs(t *testing.T) {
+	node, _ := two(t)
+	// The latest of equals is what the kernel takes.
+	vip := netip.MustParseAddr("fd00::13")
+	must(t, node.AddAddr("eth0", netip.PrefixFrom(vip, 128)))
+	to := netip.MustParseAddrPort("[fd00::11]:22")
+	must(t, node.Do(func() error {
+		if got, err := sourceTowards(to, nil); got != vip {
+			t.Errorf("source = %s, %v; the test wants one where it is the VIP", got, err)
+		}
+		avoid := []netip.Addr{vip}
+		for _, want := range []string{"fd00::1", "fd00:1::3"} {
+			got, err := sourceTowards(to, avoid)
+			if err != nil || got == vip || !netip.MustParsePrefix("fd00::/31").Contains(got) {
+				t.Errorf("source = %s, %v; want one like %s", got, err, want)
+			}
+			avoid = append(avoid, got)
+		}
+		if got, err := sourceTowards(to, avoid); err == nil {
+			t.Errorf("source = %s although all are to be avoided", got)
+		}
+		return nil
+	}))
+}

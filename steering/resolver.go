@@ -1,0 +1,101 @@
+package steering
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"sluice/loader"
+)
+
+// Resolver finds the neighbours that frames to backends are sent to and keeps
+// their next-hop entries true. A Table acquires each backend address once and
+// releases it when no record names it any more.
+type Resolver interface {
+	// Acquire returns the id of the next hop towards addr, which stays valid
+	// until Release or until [Table.Moved] was told another one. An address
+	// that cannot be reached at present gets an id too. current is the id that
+	// the dataplane has for addr from an earlier process, 0 for none.
+	//
+	// It fails where no packet can ever be sent, as to this node itself.
+	Acquire(addr netip.Addr, current loader.NextHopID) (loader.NextHopID, error)
+	Release(addr netip.Addr)
+	// Settle says that what the dataplane has from an earlier process and was
+	// not acquired by now is not needed.
+	Settle() error
+	// Want is told that packets lacked a next hop for addr on an interface, by
+	// index. It does not block.
+	Want(addr netip.Addr, ifindex int)
+}
+
+// Moved takes over that an address is reached by another next hop than before:
+// every member there is changed when it returns nil. It is for the Resolver to
+// call, and to repeat where it fails.
+func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
+	_, _, err := t.change(func(next *model) error {
+		if _, ok := t.hops[addr]; !ok {
+			return nil // released meanwhile
+		}
+		// Also where writing the records fails: the old id is on its way out.
+		t.hops[addr] = id
+		for mid, mem := range next.members {
+			if mem.record.Addr.Addr() == addr && next.attached(mem) {
+				mem.record.NextHop = id
+				next.members[mid] = mem
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("move backends at %v to another next hop: %v", addr, err)
+	}
+	return nil
+}
+
+// acquireHops gives every member its next hop. One that no service names any
+// more keeps what it has where there is none: its flows may still get through.
+func (t *Table) acquireHops(m *model) error {
+	for _, id := range slices.Sorted(maps.Keys(m.members)) {
+		mem := m.members[id]
+		if !m.attached(mem) {
+			continue
+		}
+		hop, err := t.hop(mem.record.Addr.Addr(), mem.record.NextHop)
+		if err != nil && mem.named {
+			return fmt.Errorf("service %q: backend %q: %w", m.services[mem.record.Service].name, m.backends[mem.record.Addr].name, err)
+		}
+		if err == nil {
+			mem.record.NextHop = hop
+			m.members[id] = mem
+		}
+	}
+	return nil
+}
+
+func (t *Table) hop(addr netip.Addr, current loader.NextHopID) (loader.NextHopID, error) {
+	if id, ok := t.hops[addr]; ok {
+		return id, nil
+	}
+	id, err := t.opt.Resolver.Acquire(addr, current)
+	if err == nil {
+		t.hops[addr] = id
+	}
+	return id, err
+}
+
+// keepHops releases the addresses that no record of m names.
+func (t *Table) keepHops(m *model) {
+	used := make(map[netip.Addr]bool, len(t.hops))
+	for _, mem := range m.members {
+		if m.attached(mem) {
+			used[mem.record.Addr.Addr()] = true
+		}
+	}
+	for addr := range t.hops {
+		if !used[addr] {
+			delete(t.hops, addr)
+			t.opt.Resolver.Release(addr)
+		}
+	}
+}

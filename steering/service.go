@@ -1,0 +1,82 @@
+package steering
+
+import (
+	"net/netip"
+	"slices"
+
+	"sluice/internal/config"
+	"sluice/loader"
+	"sluice/steering/ring"
+)
+
+// service is one VIP and port. Its id goes with VIP, port and mode: the flows
+// of another mode could not be translated, so a change of mode is another
+// service that takes the address over in one store.
+type service struct {
+	id     loader.ServiceID
+	record loader.Service
+	phase  phase
+	name   string
+	// settings are the ones in force; zero if it is not named.
+	settings config.Service
+	// members are those the settings name, in their order.
+	members []loader.MemberID
+	ring    Ring
+	// layout is who the ring was last laid out for, if laid; otherwise what
+	// stands in the ring is not known to be a layout of anything.
+	layout []ring.Member
+	laid   bool
+}
+
+// phase is where a service is in its life.
+type phase int
+
+const (
+	// phaseRemoved: the settings no longer name it, its flows live on.
+	phaseRemoved phase = iota
+	// phaseNamed: the settings name it.
+	phaseNamed
+	// phaseReplaced: its address belongs to a service of another mode, so no
+	// packet reaches its flows any more.
+	phaseReplaced
+)
+
+func (s service) lastResort() bool {
+	return s.settings.LastResort == config.LastResortDraining
+}
+
+// oneWay reports whether the dataplane sees the client's packets only, so that
+// a flow whose backend closed it still counts.
+func (s service) oneWay() bool { return s.record.Mode == loader.ModeDSR }
+
+// steers reports whether the service has backends. Mode sshd ends on this node.
+func (s service) steers() bool { return s.record.Mode != loader.ModeSSHD }
+
+// modes are the words of the settings for the modes of the dataplane.
+var modes = map[config.Mode]loader.Mode{
+	config.ModeNAT:  loader.ModeNAT,
+	config.ModeDSR:  loader.ModeDSR,
+	config.ModeSSHD: loader.ModeSSHD,
+}
+
+// recordOf returns what the dataplane is told of a service.
+func recordOf(s config.Service) loader.Service {
+	r := loader.Service{
+		Listen:     s.Listen,
+		Mode:       modes[s.Mode],
+		KeepClient: s.Mode == config.ModeNAT && s.ClientAddress == config.ClientKeep,
+	}
+	if r.Mode != loader.ModeNAT || r.KeepClient {
+		return r
+	}
+	r.Pool = s.SourcePool
+	if len(r.Pool) == 0 {
+		r.Pool = []netip.Addr{s.Listen.Addr()}
+	}
+	return r
+}
+
+func sameRecord(a, b loader.Service) bool {
+	return a.Listen == b.Listen && a.Mode == b.Mode && a.KeepClient == b.KeepClient &&
+		a.Removed == b.Removed && slices.Equal(a.Pool, b.Pool)
+}
