@@ -1,0 +1,48 @@
+package control
+
+import "net/netip"
+
+// ServiceList is the answer of GET /v1/services.
+type ServiceList struct {
+	Services List[Service] `json:"services"`
+}
+
+// Service is one VIP and port with what it steers to. Packets and bytes count
+// what XDP accepted; bytes are IP total length; the out direction passes
+// through the node in mode nat only.
+type Service struct {
+	Name   string         `json:"name"`
+	Listen netip.AddrPort `json:"listen"`
+	// Mode, ClientAddress and Select are the words of the settings.
+	Mode          string `json:"mode"`
+	ClientAddress string `json:"client_address"`
+	Select        string `json:"select"`
+	// Removed marks a service that left the settings while flows of it live.
+	Removed  bool                `json:"removed"`
+	Backends List[ServiceMember] `json:"backends"`
+
+	PacketsIn            uint64 `json:"packets_in"`
+	BytesIn              uint64 `json:"bytes_in"`
+	PacketsOut           uint64 `json:"packets_out"`
+	BytesOut             uint64 `json:"bytes_out"`
+	FlowsOpened          uint64 `json:"flows_opened"`
+	FlowsNow             uint64 `json:"flows_now"`
+	FlowsNowIsUpperBound bool   `json:"flows_now_is_upper_bound"`
+	SYNs                 uint64 `json:"syns"`
+	// Refused counts new flows that were turned away.
+	Refused uint64 `json:"refused"`
+	// FlowsUnprotected counts flows that go by the ring alone because the
+	// table was full.
+	FlowsUnprotected uint64 `json:"flows_unprotected"`
+	// NoReturnPath counts SYNs whose SYN-ACK never came back through the node.
+	NoReturnPath uint64 `json:"no_return_path"`
+}
+
+// ServiceMember is one backend within one service.
+type ServiceMember struct {
+	Name     string         `json:"name"`
+	Addr     netip.AddrPort `json:"addr"`
+	State    BackendState   `json:"state"`
+	Weight   int            `json:"weight"`
+	FlowsNow uint64         `json:"flows_now"`
+}

@@ -1,0 +1,97 @@
+package control
+
+import "time"
+
+// Status is how one node is: GET /v1/status.
+type Status struct {
+	// Node is the node's name in the settings.
+	Node      string    `json:"node"`
+	Build     Build     `json:"build"`
+	StartedAt time.Time `json:"started_at"`
+	Uptime    Seconds   `json:"uptime_seconds"`
+	// PID is the node process, the one that answers.
+	PID int `json:"pid"`
+	// Processes are the node and its parent, as far as it lives.
+	Processes   List[Process]    `json:"processes"`
+	Attachments List[Attachment] `json:"attachments"`
+	Settings    SettingsState    `json:"settings"`
+	Totals      Totals           `json:"totals"`
+	// Alarms are what needs an operator now, worst first.
+	Alarms List[Alarm] `json:"alarms"`
+}
+
+// Process is one process of the product and what it may do.
+type Process struct {
+	// Name is "node" or "parent".
+	Name            string       `json:"name"`
+	PID             int          `json:"pid"`
+	UID             uint32       `json:"uid"`
+	NoNewPrivileges bool         `json:"no_new_privileges"`
+	Capabilities    Capabilities `json:"capabilities"`
+}
+
+// Capabilities are the capability sets of a process by their kernel names in
+// lower case, such as "cap_net_admin". A set that holds all the kernel knows is
+// the one element "all".
+type Capabilities struct {
+	Effective List[string] `json:"effective"`
+	Permitted List[string] `json:"permitted"`
+	Ambient   List[string] `json:"ambient"`
+	Bounding  List[string] `json:"bounding"`
+}
+
+// Attachment is one interface that the XDP program runs on.
+type Attachment struct {
+	Interface string `json:"interface"`
+	Index     int    `json:"index"`
+	// Mode is "native" or "generic".
+	Mode   string `json:"mode"`
+	Driver string `json:"driver"`
+	// MTU is the largest IP packet in bytes.
+	MTU int `json:"mtu"`
+}
+
+// SettingsState is which settings run and whether the file agrees.
+type SettingsState struct {
+	// Generation numbers the settings that run, from 1.
+	Generation uint64 `json:"generation"`
+	// File is the settings file of this node.
+	File string `json:"file"`
+	// FileIsBehind says that newer generations came otherwise than by the file.
+	FileIsBehind bool `json:"file_is_behind"`
+	// LastReload is the outcome of the last reload or apply; null before one.
+	LastReload *Reload `json:"last_reload"`
+}
+
+// Reload is the outcome of one reload or apply.
+type Reload struct {
+	At time.Time `json:"at"`
+	OK bool      `json:"ok"`
+	// Changes counts what it changed.
+	Changes int `json:"changes"`
+	// Error says why the old settings were kept; empty when OK.
+	Error string `json:"error"`
+}
+
+// Totals are sums over all services of the node.
+type Totals struct {
+	FlowsNow             uint64 `json:"flows_now"`
+	FlowsNowIsUpperBound bool   `json:"flows_now_is_upper_bound"`
+	FlowsMax             uint64 `json:"flows_max"`
+	FlowsOpened          uint64 `json:"flows_opened"`
+	PacketsIn            uint64 `json:"packets_in"`
+	BytesIn              uint64 `json:"bytes_in"`
+	PacketsOut           uint64 `json:"packets_out"`
+	BytesOut             uint64 `json:"bytes_out"`
+	PacketsDropped       uint64 `json:"packets_dropped"`
+}
+
+// Alarm is a condition that needs an operator.
+type Alarm struct {
+	// Severity is "warning" or "critical".
+	Severity string    `json:"severity"`
+	Subject  string    `json:"subject"`
+	Text     string    `json:"text"`
+	Hint     string    `json:"hint"`
+	Since    time.Time `json:"since"`
+}
