@@ -1,0 +1,143 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+
+	"sluice/internal/config"
+	"sluice/internal/control"
+	"sluice/internal/node/links"
+)
+
+const (
+	connectTimeout = 3 * time.Second
+	// connectAtOnce is small enough for OpenSSH's MaxStartups.
+	connectAtOnce = 8
+)
+
+// target is one backend address with the services that name it.
+type target struct {
+	name string
+	addr netip.AddrPort
+	// direct says that a mode which the client's path differs from ours in
+	// names it: dsr, where the server may listen on the VIP alone.
+	direct bool
+	took   time.Duration
+	err    error
+}
+
+// checkBackends connects to every backend, and then looks at the neighbour the
+// connection has made known.
+func checkBackends(ctx context.Context, e *examination) {
+	targets := e.targets()
+	connectAll(ctx, e.machine, targets)
+	for _, t := range targets {
+		subject := "backend " + t.name
+		if e.checkWay(subject, t.addr.Addr()) {
+			e.checkConnect(subject, t)
+		}
+		e.checkHealth(subject, t.addr)
+	}
+}
+
+func (e *examination) targets() []*target {
+	var list []*target
+	byAddr := make(map[netip.AddrPort]*target)
+	for _, s := range e.services(config.ModeNAT, config.ModeDSR) {
+		for _, b := range s.Backends {
+			t := byAddr[b.Addr]
+			if t == nil {
+				t = &target{name: b.Name, addr: b.Addr}
+				byAddr[b.Addr] = t
+				list = append(list, t)
+			}
+			t.direct = t.direct || s.Mode == config.ModeDSR
+		}
+	}
+	return list
+}
+
+func connectAll(ctx context.Context, p prober, targets []*target) {
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, connectAtOnce)
+	for _, t := range targets {
+		wg.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			bounded, cancel := context.WithTimeout(ctx, connectTimeout)
+			defer cancel()
+			t.took, t.err = p.Connect(bounded, t.addr)
+		})
+	}
+	wg.Wait()
+}
+
+// checkWay says whether XDP can send there: a route, an interface that carries
+// the program, a neighbour that answers.
+func (e *examination) checkWay(subject string, to netip.Addr) bool {
+	w, found, err := e.machine.Way(to)
+	switch {
+	case err != nil:
+		e.warn(subject, err.Error(), "run doctor as root")
+		return true
+	case !found:
+		e.fail(subject, "no route to "+to.String(), "add a route, or correct the address")
+		return false
+	}
+	if carrier := e.carrierOf(w.Link); !e.carries(carrier) {
+		e.fail(subject, fmt.Sprintf("is reached by %s, which does not carry the XDP program", w.Link),
+			"add "+carrier+" to dataplane.interfaces")
+	}
+	next := w.next(to)
+	switch {
+	case w.Failed:
+		e.fail(subject, fmt.Sprintf("nobody answers for %s on %s, which is the next hop", next, w.Link), "see that it is up and on that network")
+		return false
+	case len(w.MAC) == 0:
+		e.warn(subject, fmt.Sprintf("the MAC address of the next hop %s on %s is not known", next, w.Link), "see that it is up and on that network")
+	default:
+		e.pass(subject, "next hop %s (%s) on %s", next, w.MAC, w.Link)
+	}
+	return true
+}
+
+// carrierOf names what frames of an interface come and go by.
+func (e *examination) carrierOf(name string) string {
+	for _, l := range e.links {
+		if l.Name == name {
+			return links.Carrier(e.links, l).Name
+		}
+	}
+	return name
+}
+
+func (e *examination) checkConnect(subject string, t *target) {
+	if t.err == nil {
+		e.pass(subject, "%s accepts connections, after %s", t.addr, t.took.Round(10*time.Microsecond))
+		return
+	}
+	text, hint := fmt.Sprintf("%s: %v", t.addr, t.err), "see that the machine is up and no filter is between"
+	if errors.Is(t.err, syscall.ECONNREFUSED) {
+		text, hint = t.addr.String()+" refuses connections", "start the SSH server there, or correct the port"
+	}
+	if t.direct {
+		// The server may be bound to the VIP; health checks tell better.
+		e.warn(subject, text, hint+"; in mode dsr a server on the VIP alone is right, too")
+		return
+	}
+	e.fail(subject, text, hint)
+}
+
+// checkHealth repeats what the node's own checks found on the path of clients.
+func (e *examination) checkHealth(subject string, addr netip.AddrPort) {
+	for _, b := range e.node.backends {
+		if b.Addr == addr && b.State == control.StateDown {
+			e.fail(subject, "down by its health check: "+b.Reason, "see the line above; \"sluice show backends\" follows it")
+		}
+	}
+}

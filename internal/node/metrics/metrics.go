@@ -1,0 +1,82 @@
+// Package metrics shows a node to Prometheus. Nothing is counted here: every
+// scrape reads the counters where they are kept, so a metric and the line
+// `sluice show` prints are the same number.
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sluice/internal/control"
+)
+
+// Source is what is shown. The node gives the same one to the control API.
+type Source interface {
+	Status(ctx context.Context) (control.Status, error)
+	Services(ctx context.Context) ([]control.Service, error)
+	Backends(ctx context.Context) ([]control.Backend, error)
+	Drops(ctx context.Context) ([]control.Drop, error)
+}
+
+// readTimeout bounds one scrape's reading of the counters.
+const readTimeout = 5 * time.Second
+
+// NewRegistry returns a registry of its own, free of what libraries put into
+// the default one: the source's metrics, those of the process and of Go.
+func NewRegistry(s Source) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		&collector{source: s},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return r
+}
+
+// collector reads the source at each scrape.
+type collector struct {
+	source Source
+}
+
+// Describe implements [prometheus.Collector].
+func (*collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range descriptions {
+		to <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]. What cannot be read fails the
+// scrape of that part instead of looking like zeros.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	o := output{to}
+	if s, err := c.source.Status(ctx); err != nil {
+		o.fail(buildInfo, err)
+	} else {
+		o.status(s)
+	}
+	if list, err := c.source.Services(ctx); err != nil {
+		o.fail(servicePackets, err)
+	} else {
+		o.services(list)
+	}
+	if list, err := c.source.Backends(ctx); err != nil {
+		o.fail(backendPackets, err)
+	} else {
+		for _, b := range list {
+			o.backend(b)
+		}
+	}
+	if list, err := c.source.Drops(ctx); err != nil {
+		o.fail(droppedPackets, err)
+	} else {
+		for _, d := range list {
+			o.counter(droppedPackets, d.Packets, d.Reason)
+			o.counter(droppedBytes, d.Bytes, d.Reason)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.uber.org/goleak"
+
+	"sluice/internal/control"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// source is a node at a certain moment.
+type source struct {
+	status   control.Status
+	services []control.Service
+	backends []control.Backend
+	drops    []control.Drop
+	err      error
+}
+
+func (s source) Status(context.Context) (control.Status, error)      { return s.status, nil }
+func (s source) Services(context.Context) ([]control.Service, error) { return s.services, s.err }
+func (s source) Backends(context.Context) ([]control.Backend, error) { return s.backends, nil }
+func (s source) Drops(context.Context) ([]control.Drop, error)       { return s.drops, nil }
+
+var at = time.Unix(1_700_000_000, 0)
+
+// busy has a different number in every place.
+var busy = source{
+	status: control.Status{
+		Build:       control.Build{Version: "v1", Commit: "abc", Go: "go1.26"},
+		StartedAt:   at,
+		Attachments: []control.Attachment{{Interface: "ext0", Mode: "native", Driver: "veth"}},
+		Totals:      control.Totals{FlowsNow: 101, FlowsMax: 102},
+		Alarms:      []control.Alarm{{Severity: "warning"}, {Severity: "critical"}, {Severity: "warning"}},
+		Settings: control.SettingsState{
+			Generation: 47, FileIsBehind: true,
+			LastReload: &control.Reload{At: at.Add(90 * time.Second), OK: false},
+		},
+	},
+	services: []control.Service{{
+		Name: "login", Listen: netip.MustParseAddrPort("192.0.2.3:22"), Mode: "nat", ClientAddress: "hide",
+		PacketsIn: 1, PacketsOut: 2, BytesIn: 3, BytesOut: 4, FlowsOpened: 5, FlowsNow: 6, SYNs: 7,
+		Refused: 8, FlowsUnprotected: 9, NoReturnPath: 10,
+		Backends: []control.ServiceMember{{Name: "blue", Weight: 11}},
+	}},
+	backends: []control.Backend{{
+		Name: "blue", Addr: netip.MustParseAddrPort("[fd00::1]:22"), State: control.StateDraining, Health: "passing",
+		PacketsIn: 12, PacketsOut: 13, BytesIn: 14, BytesOut: 15, FlowsOpened: 16, FlowsNow: 17, SYNs: 18, Resets: 19,
+	}},
+	drops: []control.Drop{{Reason: "no_backend", Packets: 20, Bytes: 21}},
+}
+
+// scrape returns what our metrics read as, without those of Go and process.
+func scrape(t *testing.T, s Source) (string, error) {
+	t.Helper()
+	r := NewRegistry(s)
+	_, err := r.Gather()
+	answer := httptest.NewRecorder()
+	promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}).
+		ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	var text strings.Builder
+	for line := range strings.Lines(answer.Body.String()) {
+		if strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), "sluice_") {
+			text.WriteString(line)
+		}
+	}
+	return text.String(), err
+}
+
+// Whole series against the file: a renamed metric breaks dashboards, so it has
+// to be seen here.
+func TestScrapeAsAWhole(t *testing.T) {
+	got, err := scrape(t, busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/busy.txt"
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("metrics differ from %s (-want +got), UPDATE=1 writes it:\n%s", golden, diff)
+	}
+}
+
+func TestNamesFollowTheConventions(t *testing.T) {
+	families, err := NewRegistry(busy).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// Every description is used, and nothing is shown that was not described.
+func TestDescriptionsAreComplete(t *testing.T) {
+	c := &collector{source: busy}
+	described := make(chan *prometheus.Desc, 1000)
+	c.Describe(described)
+	close(described)
+	unused := map[*prometheus.Desc]bool{}
+	for d := range described {
+		unused[d] = true
+	}
+	shown := make(chan prometheus.Metric, 1000)
+	c.Collect(shown)
+	close(shown)
+	known := len(unused)
+	for m := range shown {
+		delete(unused, m.Desc())
+	}
+	if known == 0 || len(unused) != 0 {
+		t.Errorf("%d of %d descriptions are never shown: %v", len(unused), known, unused)
+	}
+}
+
+// One repeated series would make Prometheus lose all of them.
+func TestServiceOfTheSameNameAndMode(t *testing.T) {
+	twice := busy
+	removed := busy.services[0]
+	removed.Removed, removed.PacketsIn = true, 999
+	changed := removed
+	changed.Mode = "dsr"
+	twice.services = []control.Service{busy.services[0], removed, changed}
+	text, err := scrape(t, twice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(text, "sluice_service_packets_total{"); n != 4 {
+		t.Errorf("%d series of two services, each in and out:\n%s", n, text)
+	}
+}
+
+func TestProcessAndGoAreShown(t *testing.T) {
+	families, err := NewRegistry(busy).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, f := range families {
+		names[f.GetName()] = true
+	}
+	for _, name := range []string{"go_goroutines", "process_open_fds"} {
+		if !names[name] {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
+// What cannot be read must not look like zero, and what can is still shown.
+func TestUnreadablePartIsMissing(t *testing.T) {
+	broken := busy
+	broken.err = errors.New("maps are closed")
+	text, err := scrape(t, broken)
+	if err == nil || !strings.Contains(err.Error(), "maps are closed") {
+		t.Errorf("gathering said %v", err)
+	}
+	if strings.Contains(text, "sluice_service_packets_total") {
+		t.Error("the unreadable part is shown")
+	}
+	if !strings.Contains(text, "sluice_backend_packets_total") {
+		t.Error("the readable part is not shown")
+	}
+}
+
+func TestNothingIsShownOfAnEmptyNode(t *testing.T) {
+	text, err := scrape(t, source{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(text, "reload") {
+		t.Error("a reload is shown before there was one")
+	}
+}

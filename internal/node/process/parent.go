@@ -1,0 +1,195 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// parentLock is the lock of the parent, beside the control socket.
+const parentLock = "parent.lock"
+
+const (
+	// stopPatience is how long a node may take to end before it is killed. It
+	// is well below systemd's 90 s, so that the dataplane still comes off.
+	stopPatience = 10 * time.Second
+	restartFirst = 100 * time.Millisecond
+	restartLimit = 30 * time.Second
+	restartClear = time.Minute
+)
+
+// Options are what a parent needs to know.
+type Options struct {
+	// Boot is what the settings say about this node. Where the machine has no
+	// such user, the node keeps uid 0. Again, Report and Alive are the parent's
+	// to fill in.
+	Boot Boot
+	// Dataplane says that the settings have services; without it no capability
+	// is asked for and no bpffs mounted.
+	Dataplane bool
+	// DataNames are the names of files and directories the node keeps in its
+	// data directory.
+	DataNames []string
+	// Check reads the settings again; the parent does not replace its own
+	// program when the new one would refuse them.
+	Check func() error
+	// Detach takes the dataplane down: what a real stop does at its end, and a
+	// failed start where Pinned said before it that there was none.
+	Detach func(pins string) error
+	Pinned func(pins string) (bool, error)
+	// Log gets what happens to the node process.
+	Log *slog.Logger
+}
+
+// Run is the parent of `sluice run`. It returns nil after a real stop (SIGTERM,
+// SIGINT or the end of ctx), with the dataplane taken down, and an error when
+// the start failed, with the dataplane as it was. SIGHUP is passed to the node,
+// SIGUSR2 replaces parent and node by the program that is now installed; both
+// leave the dataplane alone, as does the death of either process.
+func Run(ctx context.Context, o Options) error {
+	// Read before an upgrade moves the file: later the link says "(deleted)".
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the own program: %v", err)
+	}
+	p := &parent{
+		Options: o,
+		program: program,
+		notify:  notifySystemd,
+		backoff: backoff{first: restartFirst, limit: restartLimit, stable: restartClear},
+		signals: make(chan os.Signal, 8),
+	}
+	signal.Notify(p.signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
+	defer signal.Stop(p.signals)
+	held, err := p.prepare()
+	if err != nil {
+		return err
+	}
+	for _, f := range held {
+		defer f.Close()
+	}
+	if err := p.replaceOld(ctx); err != nil {
+		return err
+	}
+	if p.Dataplane {
+		pinned, err := p.Pinned(p.Boot.Pins)
+		if err != nil {
+			return err
+		}
+		p.fresh = !pinned
+	}
+	return p.supervise(ctx)
+}
+
+// parent is the state of Run; one goroutine owns it.
+type parent struct {
+	Options
+	plan    plan
+	fresh   bool // nothing was pinned before the first start
+	program string
+	notify  func(state string)
+	backoff backoff
+	signals chan os.Signal
+
+	child     *child           // nil between two
+	restart   <-chan time.Time // nil unless a start is due
+	everReady bool
+	reload    bool // SIGHUP came before the node could take it
+}
+
+func notifySystemd(state string) { _, _ = daemon.SdNotify(false, state) }
+
+// prepare checks everything that can be known beforehand, takes the locks and
+// carries the plan out.
+func (p *parent) prepare() ([]*os.File, error) {
+	var err error
+	if p.plan, err = newPlan(p.Options); err != nil {
+		return nil, err
+	}
+	own, err := ReadStatus(0)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.plan.check(own); err != nil {
+		return nil, err
+	}
+	if !p.plan.confinement.changesUser() && p.Boot.User != "" && p.Boot.User != "root" {
+		p.Log.Warn("the node keeps the user id of its parent: node.user does not exist or root is needed to change", "user", p.Boot.User)
+	}
+	if err := p.plan.carryOut(); err != nil {
+		return nil, err
+	}
+	return lockAll(filepath.Dir(p.Boot.Socket), p.Boot.DataDir)
+}
+
+// lockAll takes the parent's lock in each directory: none may serve two.
+func lockAll(dirs ...string) ([]*os.File, error) {
+	var held []*os.File
+	for _, dir := range dirs {
+		f, err := lock(filepath.Join(dir, parentLock))
+		if err == nil {
+			held = append(held, f)
+			continue
+		}
+		for _, f := range held {
+			_ = f.Close()
+		}
+		var other *lockedError
+		if errors.As(err, &other) {
+			return nil, fmt.Errorf("start sluice: another \"sluice run\" (process %d) uses %q: change it with \"sluice settings apply\", or stop it first", other.pid, dir)
+		}
+		return nil, err
+	}
+	return held, nil
+}
+
+// predecessorEnv names the node process that a program replaced by SIGUSR2
+// leaves to its successor; it may be too young to be found.
+const predecessorEnv = "SLUICE_PREDECESSOR"
+
+// replaceOld ends a node whose parent died, or was this very process before
+// SIGUSR2. SIGTERM to a node never takes the dataplane down, so packets flow
+// on until the next node adopts it.
+func (p *parent) replaceOld(ctx context.Context) error {
+	old := predecessor()
+	if old == nil {
+		var err error
+		if old, err = find(p.Boot); err != nil || old == nil {
+			return err
+		}
+	}
+	defer old.close()
+	p.Log.Info("replacing the running node process", "pid", old.pid)
+	if err := old.terminate(ctx, stopPatience); err != nil {
+		return fmt.Errorf("replace the running node: %v", err)
+	}
+	return nil
+}
+
+// predecessor holds the child that SIGUSR2 left behind. That it is a child of
+// this process is checked: the environment is anybody's to set.
+func predecessor() *handle {
+	value, found := os.LookupEnv(predecessorEnv)
+	_ = os.Unsetenv(predecessorEnv)
+	pid, err := strconv.Atoi(value)
+	if !found || err != nil {
+		return nil
+	}
+	if s, err := ReadStatus(pid); err != nil || s.Parent != os.Getpid() {
+		return nil
+	}
+	h, err := openProcess(pid)
+	if err != nil {
+		return nil
+	}
+	return h
+}

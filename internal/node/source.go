@@ -1,0 +1,165 @@
+package node
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/internal/control"
+	"sluice/internal/node/engine"
+	"sluice/internal/node/process"
+	"sluice/internal/node/view"
+	"sluice/steering"
+)
+
+// The methods in this file are what the control API and the metrics ask.
+var (
+	_ control.StatusSource  = (*node)(nil)
+	_ control.CounterSource = (*node)(nil)
+	_ control.FlowSource    = (*node)(nil)
+	_ control.Explainer     = (*node)(nil)
+)
+
+// steers returns the running engine, or why there is none to ask.
+func (n *node) steers() (*engine.Engine, error) {
+	if e := n.engine.Load(); e != nil {
+		return e, nil
+	}
+	if now := n.running.Load(); now != nil && len(now.settings.Services) == 0 {
+		return nil, control.NewError(control.CodeUnavailable, "this node has no services", "name some in the settings and restart \"sluice run\"")
+	}
+	return nil, control.NewError(control.CodeUnavailable, "the dataplane is being opened anew", "ask again in a second")
+}
+
+// table asks the table for how everything stands.
+func (n *node) table() (steering.Status, *engine.Engine, error) {
+	e, err := n.steers()
+	if err != nil {
+		return steering.Status{}, nil, err
+	}
+	s, err := e.Table().Status()
+	return s, e, view.Error(err)
+}
+
+// Status implements [control.StatusSource]. It answers without an engine, too:
+// how the node is matters most when something is wrong.
+func (n *node) Status(context.Context) (control.Status, error) {
+	now := time.Now()
+	s := control.Status{
+		Node: n.self.Name, Build: control.ThisBuild(), StartedAt: n.started,
+		Uptime: control.Seconds(now.Sub(n.started).Round(time.Millisecond)),
+		PID:    os.Getpid(), Processes: n.processes(), Settings: n.settingsState(),
+	}
+	s.Alarms = n.notes.list()
+	if len(s.Processes) < 2 && n.boot.Report != 0 {
+		orphan := *orphanAlarm()
+		orphan.Since = now
+		s.Alarms = append(s.Alarms, orphan)
+	}
+	if e := n.engine.Load(); e != nil {
+		standing, err := e.Table().Status()
+		if err != nil {
+			return control.Status{}, err
+		}
+		drops, err := e.Drops()
+		if err != nil {
+			return control.Status{}, err
+		}
+		s.Attachments = view.Attachments(e.Attachments())
+		s.Totals = view.Totals(standing, drops, e.MaxFlows())
+		s.Alarms = append(s.Alarms, view.Alarms(standing.Alarms)...)
+	}
+	slices.SortStableFunc(s.Alarms, worstFirst)
+	return s, nil
+}
+
+// processes are this one and its parent, while it lives.
+func (n *node) processes() []control.Process {
+	all, err := process.AllCaps()
+	if err != nil {
+		all = 0
+	}
+	var list []control.Process
+	if own, err := process.ReadStatus(0); err == nil {
+		list = append(list, view.Process("node", os.Getpid(), own, all))
+	}
+	if n.boot.Report != 0 && os.Getppid() == n.parent {
+		if s, err := process.ReadStatus(n.parent); err == nil {
+			list = append(list, view.Process("parent", n.parent, s, all))
+		}
+	}
+	return list
+}
+
+func (n *node) settingsState() control.SettingsState {
+	now := n.running.Load()
+	return control.SettingsState{
+		Generation: now.generation.Number, File: n.boot.Settings, FileIsBehind: now.behind, LastReload: n.lastReload.Load(),
+	}
+}
+
+// Nodes implements [control.StatusSource]. Nothing is known of others until
+// nodes speak to each other.
+func (n *node) Nodes(ctx context.Context) ([]control.Node, error) {
+	status, err := n.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	self := control.Node{
+		Name: n.self.Name, Self: true, Known: true, Version: status.Build.Version, StartedAt: n.started,
+		Generation: status.Settings.Generation, FlowsNow: status.Totals.FlowsNow,
+	}
+	list := []control.Node{self}
+	for name := range n.running.Load().settings.Nodes {
+		if name != self.Name {
+			list = append(list, control.Node{Name: name})
+		}
+	}
+	slices.SortFunc(list, func(a, b control.Node) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// Services implements [control.CounterSource].
+func (n *node) Services(context.Context) ([]control.Service, error) {
+	s, _, err := n.table()
+	return view.Services(s), err
+}
+
+// Backends implements [control.CounterSource].
+func (n *node) Backends(context.Context) ([]control.Backend, error) {
+	s, _, err := n.table()
+	return view.Backends(s), err
+}
+
+// Drops implements [control.CounterSource].
+func (n *node) Drops(context.Context) ([]control.Drop, error) {
+	e, err := n.steers()
+	if err != nil {
+		return nil, err
+	}
+	drops, err := e.Drops()
+	return view.Drops(drops), err
+}
+
+// Flows implements [control.FlowSource].
+func (n *node) Flows(ctx context.Context, q control.FlowQuery) (control.FlowPage, error) {
+	e, err := n.steers()
+	if err != nil {
+		return control.FlowPage{}, err
+	}
+	page, err := e.Table().Flows(ctx, view.Query(q))
+	return view.Page(page, q.Offset), view.Error(err)
+}
+
+// Explain implements [control.Explainer].
+func (n *node) Explain(ctx context.Context, client, listen netip.AddrPort) (control.Explanation, error) {
+	e, err := n.steers()
+	if err != nil {
+		return control.Explanation{}, err
+	}
+	explanation, err := e.Table().Explain(ctx, client, listen)
+	return view.Explanation(explanation), view.Error(err)
+}

@@ -1,0 +1,123 @@
+// Package view turns what steering, loader and processes know into what the
+// control API shows. Nothing is decided or kept here: every function is a
+// value in and a value out.
+package view
+
+import (
+	"time"
+
+	"sluice/internal/config"
+	"sluice/internal/control"
+	"sluice/loader"
+	"sluice/steering"
+)
+
+// Totals are the sums over all backends and drop reasons. flowsMax is the
+// number of flows the table was made for.
+func Totals(s steering.Status, drops []loader.DropCounter, flowsMax int) control.Totals {
+	t := control.Totals{FlowsMax: uint64(flowsMax)}
+	for _, b := range s.Backends {
+		t.FlowsNow += b.FlowsNow
+		t.FlowsNowIsUpperBound = t.FlowsNowIsUpperBound || b.UpperBound
+		t.FlowsOpened += b.Counters.FlowsOpened
+		t.PacketsIn += b.Counters.PacketsIn
+		t.BytesIn += b.Counters.BytesIn
+		t.PacketsOut += b.Counters.PacketsOut
+		t.BytesOut += b.Counters.BytesOut
+	}
+	for _, d := range drops {
+		t.PacketsDropped += d.Packets
+	}
+	return t
+}
+
+// Services are shown in their order.
+func Services(s steering.Status) []control.Service {
+	list := make([]control.Service, 0, len(s.Services))
+	for _, service := range s.Services {
+		list = append(list, oneService(service))
+	}
+	return list
+}
+
+func oneService(s steering.ServiceStatus) control.Service {
+	out := control.Service{
+		Name: s.Name, Listen: s.Listen, Mode: mode(s.Mode), Removed: s.Removed,
+		ClientAddress: string(s.Settings.ClientAddress), Select: string(s.Settings.Select),
+		PacketsIn: s.Counters.PacketsIn, BytesIn: s.Counters.BytesIn,
+		PacketsOut: s.Flows.PacketsOut, BytesOut: s.Flows.BytesOut,
+		FlowsOpened: s.Flows.FlowsOpened, FlowsNow: s.FlowsNow, FlowsNowIsUpperBound: s.UpperBound,
+		SYNs: s.Counters.SYNs, Refused: s.Counters.Refused,
+		FlowsUnprotected: s.Counters.FlowsUnprotected, NoReturnPath: s.Counters.NoReturnPath,
+	}
+	for _, m := range s.Members {
+		out.Backends = append(out.Backends, control.ServiceMember{
+			Name: m.Name, Addr: m.Addr, State: control.BackendState(m.State), Weight: m.Weight, FlowsNow: m.FlowsNow,
+		})
+	}
+	return out
+}
+
+// mode is the word of the settings.
+func mode(m loader.Mode) string {
+	switch m {
+	case loader.ModeNAT:
+		return string(config.ModeNAT)
+	case loader.ModeDSR:
+		return string(config.ModeDSR)
+	case loader.ModeSSHD:
+		return string(config.ModeSSHD)
+	}
+	return ""
+}
+
+// Backends are shown in their order.
+func Backends(s steering.Status) []control.Backend {
+	list := make([]control.Backend, 0, len(s.Backends))
+	for _, b := range s.Backends {
+		out := control.Backend{
+			Name: b.Name, Addr: b.Addr, State: control.BackendState(b.State), Weight: b.Weight,
+			PacketsIn: b.Counters.PacketsIn, BytesIn: b.Counters.BytesIn,
+			PacketsOut: b.Counters.PacketsOut, BytesOut: b.Counters.BytesOut,
+			FlowsOpened: b.Counters.FlowsOpened, FlowsNow: b.FlowsNow, FlowsNowIsUpperBound: b.UpperBound,
+			Services: b.Services, Since: b.Since, Reason: b.Reason, Health: string(b.Health),
+			SYNs: b.Counters.SYNs, Resets: b.Counters.Resets,
+		}
+		if d := b.Drain; d != nil {
+			out.FlowsSilent = d.Silent
+			out.Deadline = when(d.Deadline)
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
+// when is a time or nothing.
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Attachments are shown in their order.
+func Attachments(list []loader.Attachment) []control.Attachment {
+	out := make([]control.Attachment, 0, len(list))
+	for _, a := range list {
+		out = append(out, control.Attachment{
+			Interface: a.Interface, Index: a.Index, Mode: string(a.Mode), Driver: a.Driver, MTU: a.MTU,
+		})
+	}
+	return out
+}
+
+// Alarms are shown in their order.
+func Alarms(list []steering.Alarm) []control.Alarm {
+	out := make([]control.Alarm, 0, len(list))
+	for _, a := range list {
+		out = append(out, control.Alarm{
+			Severity: string(a.Severity), Subject: a.Subject, Text: a.Text, Hint: a.Hint, Since: a.Since,
+		})
+	}
+	return out
+}
