@@ -1,0 +1,74 @@
+// Command lab brings up a whole Sluice on one machine: a client, a gateway with
+// "sluice run" and SSH backends, each in a network namespace. It proves that a
+// login through the VIP works, is counted and drains, and then shows the live
+// view until Ctrl-C, which removes every trace.
+//
+// It needs root. What runs in it can be looked at from outside with
+// "ip netns exec lab-client ..."; but start no second "sluice run" that way, for
+// ip gives it a mount namespace of its own with which all pins would vanish:
+// use "nsenter --net=/run/netns/lab-gw sluice run ...".
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program: exit code 0, 1 for what failed, 2 for what was not
+// understood.
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	if err != nil {
+		return 2
+	}
+	// A closed pipe or terminal ends the lab like Ctrl-C: it must not die of it
+	// and leave everything behind.
+	ctx, stop := signal.NotifyContext(context.Background(),
+		os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	failed, left := runLab(ctx, o, stdout)
+	switch {
+	case failed != nil && ctx.Err() != nil:
+		fmt.Fprintln(stderr, "lab: interrupted")
+	case failed != nil:
+		fmt.Fprintf(stderr, "lab: %v\n", failed)
+	}
+	if left != nil {
+		fmt.Fprintf(stderr, "lab: clear up: %v; the next start of the lab tries again\n", left)
+	}
+	if failed != nil || left != nil {
+		return 1
+	}
+	return 0
+}
+
+// runLab brings the lab up, proves it, shows it, and takes it down whatever
+// happened before. It returns what failed, and what could not be taken down.
+func runLab(ctx context.Context, o options, stdout io.Writer) (failed, left error) {
+	l := &lab{options: o, report: report{stdout}}
+	failed = l.live(ctx, stdout)
+	left = l.down()
+	if left == nil && l.site != nil {
+		l.report.line("gone", "namespaces, processes and %s are removed", l.site.dir)
+	}
+	return failed, left
+}
+
+func (l *lab) live(ctx context.Context, stdout io.Writer) error {
+	if err := l.up(ctx); err != nil {
+		return err
+	}
+	if err := l.prove(ctx); err != nil {
+		return err
+	}
+	if l.once {
+		return nil
+	}
+	return l.watch(ctx, stdout)
+}
