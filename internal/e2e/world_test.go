@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"sluice/internal/nettest"
+	"sluice/internal/nettest/sshtest"
+)
+
+// shape is a way through the gateway.
+type shape struct {
+	mode, clientAddress string
+}
+
+func (s shape) String() string {
+	return strings.TrimSpace(s.mode + " " + s.clientAddress)
+}
+
+// yaml are the lines of a service that choose the shape.
+func (s shape) yaml() string {
+	if s.clientAddress == "" {
+		return "mode: " + s.mode
+	}
+	return fmt.Sprintf("mode: %s, client_address: %s", s.mode, s.clientAddress)
+}
+
+var shapes = []shape{{"nat", "hide"}, {"nat", "keep"}, {"dsr", ""}}
+
+var vips = map[string]netip.AddrPort{
+	"IPv4": netip.MustParseAddrPort("192.0.2.3:22"),
+	"IPv6": netip.MustParseAddrPort("[2001:db8:1::3]:22"),
+}
+
+// world is a gateway that runs sluice between an SSH client and backends.
+type world struct {
+	*nettest.Gateway
+	*daemon
+	shape   shape
+	bpffs   string
+	client  *sshtest.Client
+	hostKey sshtest.Key
+}
+
+// newWorld builds the network and starts an SSH server on every backend, but
+// not yet sluice.
+func newWorld(t *testing.T, s shape) *world {
+	t.Helper()
+	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF, nettest.Program("sshd"), nettest.Program("ssh"))
+	o := nettest.GatewayOptions{}
+	if s.mode == "dsr" {
+		for _, vip := range vips {
+			o.DSR = append(o.DSR, vip.Addr())
+		}
+	}
+	g := nettest.GatewayForTest(t, o)
+	w := &world{Gateway: g, daemon: newDaemon(t, g.GW), shape: s, bpffs: nettest.BPFFS(t)}
+	var err error
+	w.client, err = sshtest.NewClient(g.Client, t.TempDir())
+	must(t, err)
+	w.hostKey, err = sshtest.NewKey()
+	must(t, err)
+	for _, vip := range vips {
+		must(t, w.client.Trust(vip, w.hostKey.Public()))
+	}
+	for _, b := range g.Backends {
+		w.serve(b)
+	}
+	return w
+}
+
+// serve starts the SSH server of a backend.
+func (w *world) serve(b *nettest.Backend) *sshtest.Server {
+	w.t.Helper()
+	dir := filepath.Join(w.t.TempDir(), b.Label)
+	must(w.t, os.MkdirAll(dir, 0o755))
+	server, err := sshtest.Start(w.context(), b.Namespace, sshtest.ServerOptions{
+		Name:       b.Label,
+		Addrs:      []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:22"), netip.MustParseAddrPort("[::]:22")},
+		Dir:        dir,
+		HostKey:    w.hostKey,
+		Authorized: []ssh.PublicKey{w.client.PublicKey()},
+	})
+	must(w.t, err)
+	w.t.Cleanup(func() { _ = server.Close() }) // the namespace ends what is left
+	return server
+}
+
+func (w *world) context() context.Context { return w.t.Context() }
+
+// service is a service of one family with all backends; extra are more keys of
+// the service.
+func (w *world) service(family, extra string) string {
+	var backends []string
+	for _, b := range w.Backends {
+		addr := netip.AddrPortFrom(b.Addr.Like(vips[family].Addr()), vips[family].Port())
+		backends = append(backends, fmt.Sprintf("{name: %s, addr: \"%s\"}", nameOf(b, family), addr))
+	}
+	return fmt.Sprintf("  - {name: %s, listen: \"%s\", %s, backends: [%s], health_check: {type: ssh, interval: 500ms, timeout: 300ms, rise: 2, fall: 3}%s}\n",
+		strings.ToLower(family), vips[family], w.shape.yaml(), strings.Join(backends, ", "), extra)
+}
+
+// nameOf is a backend's name in the settings: another address is another
+// backend.
+func nameOf(b *nettest.Backend, family string) string {
+	if family == "IPv6" {
+		return b.Label + "-v6"
+	}
+	return b.Label
+}
+
+// configure writes settings with services of both families.
+func (w *world) configure() {
+	w.t.Helper()
+	w.write(w.node(w.bpffs) + w.dataplane() + "services:\n" + w.service("IPv4", "") + w.service("IPv6", ""))
+}
+
+func (w *world) dataplane() string {
+	return fmt.Sprintf("dataplane: {interfaces: [%s, %s], xdp: native, max_flows: 16384, lifetimes: {half_closed: 10s, closed: 2s}}\n",
+		nettest.OutsideLink, nettest.InsideLink)
+}
+
+// running is a world whose sluice steers to every backend.
+func running(t *testing.T, s shape) *world {
+	t.Helper()
+	w := newWorld(t, s)
+	w.configure()
+	w.start()
+	w.allUp()
+	return w
+}
