@@ -7,6 +7,7 @@
 #pragma once
 
 #include "flow.h"
+#include "follow.h"
 #include "handshake.h"
 
 /* Programs of this type have no coarse clock. */
@@ -57,6 +58,18 @@ static __always_inline int expire_line(struct flow *f, __u32 word, __u32 tick)
 	return 1;
 }
 
+/* The backend's packets are to be answered, too. */
+static __always_inline void kill_answers(const struct flow *f)
+{
+	struct member *m = bpf_map_lookup_elem(&members, &f->member);
+	struct flow_key key;
+
+	if (!m || !f->peer_port || flow_is_reverse(f))
+		return;
+	reverse_key(&key, m->host, &f->peer, f->peer_port);
+	follow_counterpart(&key, reverse_hash(&key), FLOW_KILLED, f->owner);
+}
+
 static __always_inline int kill_line(struct flow *f, __u32 word)
 {
 	__u32 old = f->status;
@@ -66,6 +79,7 @@ static __always_inline int kill_line(struct flow *f, __u32 word)
 	if (__sync_val_compare_and_swap(&f->status, old, (old & ~STATUS_STATE_MASK) | FLOW_KILLED) != old)
 		return 0;
 	flow_count_closed(f, f->owner);
+	kill_answers(f);
 	return 1;
 }
 

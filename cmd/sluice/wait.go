@@ -118,9 +118,9 @@ func (l left) text() string {
 	return text
 }
 
-// waitFor polls until the goal is reached. It fails when patience runs out,
-// when somebody else ended the order, when the node stays away, and on Ctrl-C;
-// the order stays in force in all cases, and the error says so.
+// waitFor polls until the goal is reached. It fails when somebody else ended
+// the order, and when patience runs out, the node stays away or Ctrl-C comes:
+// then the order stays in force, and the error says so.
 func (g *globals) waitFor(ctx context.Context, n *remote, w waiting) error {
 	ctx, stop := g.interruptible(ctx)
 	defer stop()
@@ -134,7 +134,9 @@ func (g *globals) waitFor(ctx context.Context, n *remote, w waiting) error {
 		case ctx.Err() != nil:
 			return w.ended("interrupted", last)
 		case err != nil && g.now().Sub(heard) > absence:
-			return n.explain(err)
+			f := asFailure(g.stderr, n.explain(err))
+			f.hints = append(f.hints, w.standing())
+			return f
 		case err != nil:
 			p.show("the node does not answer, trying again")
 		default:
@@ -175,9 +177,14 @@ func (w waiting) ended(why string, l left) error {
 	if len(l.names) > 0 {
 		text += "; " + l.text()
 	}
-	hint := fmt.Sprintf("the %s stays in force; \"sluice show backends\" shows how far it is", w.verb)
+	return fail(w.standing(), "%s", text)
+}
+
+// standing says that only the waiting is over.
+func (w waiting) standing() string {
+	text := fmt.Sprintf("the %s stays in force; \"sluice show backends\" shows how far it is", w.verb)
 	if w.verb != "enable" {
-		hint += ", \"sluice enable\" takes it back"
+		text += ", \"sluice enable\" takes it back"
 	}
-	return fail(hint, "%s", text)
+	return text
 }

@@ -84,8 +84,13 @@ func TestWaitOverARestart(t *testing.T) {
 		if !strings.Contains(w.err.String(), "the node does not answer, trying again") {
 			t.Errorf("progress does not tell:\n%s", w.err.String())
 		}
-		if tt.code == 1 && !strings.Contains(w.err.String(), "sluice: reach node at") {
-			t.Errorf("the end does not tell:\n%s", w.err.String())
+		if tt.code == 0 {
+			continue
+		}
+		for _, want := range []string{"sluice: reach node at", "hint: no node runs", "hint: the drain stays in force"} {
+			if !strings.Contains(w.err.String(), want) {
+				t.Errorf("the end does not tell %q:\n%s", want, w.err.String())
+			}
 		}
 	}
 }

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -97,23 +100,34 @@ func TestDrainDeadline(t *testing.T) {
 		t.Fatal("none of 20 connections had reached b1")
 	}
 	reset := 0
-	for _, c := range conns {
-		if err := c.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		_, _ = c.Write([]byte("SSH-2.0-client\r\n"))
-		for {
-			if _, err := c.Read(make([]byte, 1024)); err != nil {
-				if strings.Contains(err.Error(), "reset") {
-					reset++
-				}
-				break
-			}
+	for _, err := range untilEnd(conns, 5*time.Second) {
+		if errors.Is(err, syscall.ECONNRESET) {
+			reset++
 		}
 	}
 	if reset != int(b.FlowsOpened) {
 		t.Errorf("%d connections were reset, %d were of b1", reset, b.FlowsOpened)
 	}
+}
+
+// untilEnd makes every client speak and read on until its connection ends or
+// the time is over, and returns how each ended.
+func untilEnd(conns nettest.Conns, within time.Duration) []error {
+	ends := make([]error, len(conns))
+	var all sync.WaitGroup
+	for i, c := range conns {
+		all.Go(func() {
+			ends[i] = c.SetDeadline(time.Now().Add(within))
+			if ends[i] == nil {
+				_, ends[i] = c.Write([]byte("SSH-2.0-client\r\n"))
+			}
+			for ends[i] == nil {
+				_, ends[i] = c.Read(make([]byte, 1024))
+			}
+		})
+	}
+	all.Wait()
+	return ends
 }
 
 // TestDrainLast asks before it takes the last backend away.

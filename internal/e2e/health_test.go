@@ -13,11 +13,12 @@ import (
 // TestHealth takes a backend away without a word: it leaves the ring, comes
 // back, and with all of them gone a connection is refused and counted.
 func TestHealth(t *testing.T) {
+	nettest.Require(t, nettest.Program("nft"))
 	for _, s := range shapes {
 		t.Run(s.String(), func(t *testing.T) {
 			w := running(t, s)
 			vip := vips["IPv4"]
-			must(t, w.Backends[0].Down(nettest.HostLink))
+			silence(t, w.Backends[0])
 			since := time.Now()
 			w.is("b1", "down")
 			// Three failures of at most interval + timeout each, and the look.
@@ -29,11 +30,11 @@ func TestHealth(t *testing.T) {
 					t.Errorf("a login reached %q: %v", name, err)
 				}
 			}
-			must(t, w.Backends[0].Up(nettest.HostLink))
+			speak(t, w.Backends[0])
 			w.is("b1", "up")
 
 			for _, b := range w.Backends {
-				must(t, b.Down(nettest.HostLink))
+				silence(t, b)
 			}
 			for _, b := range w.Backends {
 				w.is(b.Label, "down")
@@ -48,6 +49,17 @@ func TestHealth(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silence makes a backend drop all it gets, as if it hung.
+func silence(t *testing.T, b *nettest.Backend) {
+	t.Helper()
+	runCmd(t, b.Command(t.Context(), "nft", "table inet silence { chain in { type filter hook input priority 0; policy drop; }; }"))
+}
+
+func speak(t *testing.T, b *nettest.Backend) {
+	t.Helper()
+	runCmd(t, b.Command(t.Context(), "nft", "delete table inet silence"))
 }
 
 func (w *world) is(backend, state string) {

@@ -35,8 +35,8 @@ func TestRefusedSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := nettest.GatewayForTest(t, nettest.GatewayOptions{Backends: 1})
-			d := newDaemon(t, g.GW)
 			bpffs := nettest.BPFFS(t)
+			d := newDaemon(t, g.GW)
 			d.write(d.node(bpffs) + fmt.Sprintf("dataplane: {%s}\nservices: %s\n", c.dataplane, c.services))
 			said := d.refused(t)
 			for _, want := range c.says {

@@ -61,7 +61,8 @@ func newWorld(t *testing.T, s shape) *world {
 		}
 	}
 	g := nettest.GatewayForTest(t, o)
-	w := &world{Gateway: g, daemon: newDaemon(t, g.GW), shape: s, bpffs: nettest.BPFFS(t)}
+	bpffs := nettest.BPFFS(t) // before the daemon: what is first made is last removed
+	w := &world{Gateway: g, daemon: newDaemon(t, g.GW), shape: s, bpffs: bpffs}
 	var err error
 	w.client, err = sshtest.NewClient(g.Client, t.TempDir())
 	must(t, err)
