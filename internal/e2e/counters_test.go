@@ -15,7 +15,7 @@ import (
 // replacement of the program in the middle.
 func TestCountersExact(t *testing.T) {
 	nettest.Require(t, nettest.Program("nft"))
-	w := running(t, shape{"nat", "hide"})
+	w := runningWith(t, shape{"nat", "hide"}, calmCheck)
 	vip := vips["IPv4"]
 	rule := meter(t, w, vip)
 	base := w.backends()
@@ -54,14 +54,14 @@ func meter(t *testing.T, w *world, vip netip.AddrPort) func() (packets, bytes ui
 	nft := func(args ...string) string {
 		return runCmd(t, w.Client.Command(t.Context(), "nft", args...))
 	}
-	nft(fmt.Sprintf("table inet meter { counter sent { }; chain out { type filter hook postrouting priority 300; ip daddr %s tcp dport %d counter name sent; }; }", vip.Addr(), vip.Port()))
+	nft(fmt.Sprintf("table inet tally { counter sent { }; chain out { type filter hook postrouting priority 300; ip daddr %s tcp dport %d counter name sent; }; }", vip.Addr(), vip.Port()))
 	return func() (uint64, uint64) {
 		var list struct {
 			Nftables []struct {
 				Counter *struct{ Packets, Bytes uint64 }
 			}
 		}
-		must(t, json.Unmarshal([]byte(nft("-j", "list", "counters", "table", "inet", "meter")), &list))
+		must(t, json.Unmarshal([]byte(nft("-j", "list", "counters", "table", "inet", "tally")), &list))
 		for _, o := range list.Nftables {
 			if o.Counter != nil {
 				return o.Counter.Packets, o.Counter.Bytes
@@ -85,7 +85,7 @@ func exchange(t *testing.T, w *world, vip netip.AddrPort, n int) {
 // TestWeights checks that weights 1:2:5 are shares of 1/8, 2/8 and 5/8 within
 // four standard deviations of a fair draw.
 func TestWeights(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := runningWith(t, shape{"nat", "hide"}, calmCheck)
 	vip := vips["IPv4"]
 	weights := map[string]int{"b1": 1, "b2": 2, "b3": 5}
 	for name, weight := range weights {

@@ -125,11 +125,12 @@ func (d *daemon) kill() {
 	})
 }
 
-// zombie says that a process has ended but nobody has asked for its fate: its
-// parent was killed, too.
+// zombie says that a process has ended, all its threads and with them its open
+// files, but nobody has asked for its fate: its parent was killed, too.
 func zombie(pid int) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && strings.Contains(string(data), ") Z ")
+	threads, listErr := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && listErr == nil && len(threads) == 1 && strings.Contains(string(data), ") Z ")
 }
 
 // try runs a sluice command and returns what it printed.

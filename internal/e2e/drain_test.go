@@ -18,7 +18,7 @@ import (
 // brings it back. Removing it from the settings and adding it again moves no
 // connection either.
 func TestDrain(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := runningWith(t, shape{"nat", "hide"}, calmCheck)
 	vip := vips["IPv4"]
 	conns, err := nettest.OpenConns(t.Context(), w.Client, vip, 200)
 	must(t, err)

@@ -43,11 +43,20 @@ var vips = map[string]netip.AddrPort{
 type world struct {
 	*nettest.Gateway
 	*daemon
-	shape   shape
-	bpffs   string
-	client  *sshtest.Client
+	shape  shape
+	bpffs  string
+	client *sshtest.Client
+	// check is the health check of the services.
+	check   string
 	hostKey sshtest.Key
 }
+
+// Health checks: one that notices soon, and one that stays calm while hundreds
+// of logins at once keep the servers of one machine busy.
+const (
+	eagerCheck = "{type: ssh, interval: 500ms, timeout: 300ms, rise: 2, fall: 3}"
+	calmCheck  = "{type: tcp, interval: 10s, timeout: 9s, rise: 1, fall: 3}"
+)
 
 // newWorld builds the network and starts an SSH server on every backend, but
 // not yet sluice.
@@ -62,7 +71,7 @@ func newWorld(t *testing.T, s shape) *world {
 	}
 	g := nettest.GatewayForTest(t, o)
 	bpffs := nettest.BPFFS(t) // before the daemon: what is first made is last removed
-	w := &world{Gateway: g, daemon: newDaemon(t, g.GW), shape: s, bpffs: bpffs}
+	w := &world{Gateway: g, daemon: newDaemon(t, g.GW), shape: s, bpffs: bpffs, check: eagerCheck}
 	var err error
 	w.client, err = sshtest.NewClient(g.Client, t.TempDir())
 	must(t, err)
@@ -104,8 +113,8 @@ func (w *world) service(family, extra string) string {
 		addr := netip.AddrPortFrom(b.Addr.Like(vips[family].Addr()), vips[family].Port())
 		backends = append(backends, fmt.Sprintf("{name: %s, addr: \"%s\"}", nameOf(b, family), addr))
 	}
-	return fmt.Sprintf("  - {name: %s, listen: \"%s\", %s, backends: [%s], health_check: {type: ssh, interval: 500ms, timeout: 300ms, rise: 2, fall: 3}%s}\n",
-		strings.ToLower(family), vips[family], w.shape.yaml(), strings.Join(backends, ", "), extra)
+	return fmt.Sprintf("  - {name: %s, listen: \"%s\", %s, backends: [%s], health_check: %s%s}\n",
+		strings.ToLower(family), vips[family], w.shape.yaml(), strings.Join(backends, ", "), w.check, extra)
 }
 
 // nameOf is a backend's name in the settings: another address is another
@@ -131,7 +140,13 @@ func (w *world) dataplane() string {
 // running is a world whose sluice steers to every backend.
 func running(t *testing.T, s shape) *world {
 	t.Helper()
+	return runningWith(t, s, eagerCheck)
+}
+
+func runningWith(t *testing.T, s shape, check string) *world {
+	t.Helper()
 	w := newWorld(t, s)
+	w.check = check
 	w.configure()
 	w.start()
 	w.allUp()

@@ -30,6 +30,8 @@ func (n *node) reload(ctx context.Context) error {
 	return nil
 }
 
+// reloadLocked is reload with mu held. Faults are found before anything is
+// compared, so that a bad file is called bad and not a conflict.
 func (n *node) reloadLocked(ctx context.Context) ([]config.Change, error) {
 	text, err := n.readFile()
 	if err != nil {
@@ -46,15 +48,17 @@ func (n *node) reloadLocked(ctx context.Context) ([]config.Change, error) {
 }
 
 // adopt makes settings the next generation: the difference, the dataplane, the
-// store, in this order, and each step is taken back when the next one fails.
-// mu is held.
+// store, in this order, and each step is taken back when the next one fails. A
+// crash in between leaves the dataplane ahead of the store; the next start brings
+// it back to the store, and then finds the changed file, if that is where the
+// settings came from. mu is held.
 func (n *node) adopt(ctx context.Context, c *choice, force bool) ([]config.Change, error) {
 	now := n.running.Load()
 	changes := config.Diff(now.declared, c.declared)
 	if len(changes) == 0 {
 		return nil, n.noChange(c)
 	}
-	if c.origin == store.FromFile && !force && n.store.Judge(c.text) == store.Conflict {
+	if c.origin == store.FromFile && !force && n.store.FileIsBehind() {
 		return nil, n.conflict(c)
 	}
 	// What began must end one way or the other, whoever asked for it is gone.
@@ -62,6 +66,8 @@ func (n *node) adopt(ctx context.Context, c *choice, force bool) ([]config.Chang
 	if err := n.change(ctx, now.settings, c.settings); err != nil {
 		return nil, err
 	}
+	// The store comes last: a generation on disk has run once, so that a node
+	// that starts by it does not start by something nobody could try.
 	if err := n.settle(c); err != nil {
 		return nil, errors.Join(err, n.change(ctx, c.settings, now.settings))
 	}
@@ -103,6 +109,7 @@ func (n *node) conflict(c *choice) error {
 	return refusal
 }
 
+// line shows a change as `settings diff` does.
 func line(c config.Change) string {
 	switch {
 	case c.Old == "":

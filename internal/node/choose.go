@@ -72,11 +72,18 @@ func (n *node) current() (*choice, error) {
 
 // begin finds the settings to start with and starts the engine by them: the
 // file where it changed since it was last read, else what ran last.
+//
+// Whoever starts sluice is told what is wrong with the file and nothing runs. A
+// node that the parent starts again has nobody to tell: it goes on by what ran
+// last, for a mistake in a file must not turn a crash into an outage.
 func (n *node) begin(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.notes.set("store", storeAlarms(n.store.Alarms()))
 	last, lastErr := n.current()
+	if lastErr != nil {
+		n.log.Warn("what ran last is of no use, the settings file has to do", "error", lastErr)
+	}
 	file, fileErr := n.fromFile(last)
 	if fileErr == nil && file != nil {
 		if fileErr = n.beginWith(ctx, file); fileErr == nil {

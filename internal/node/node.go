@@ -111,7 +111,13 @@ func RunNode(ctx context.Context, o NodeOptions) error {
 	return err
 }
 
-// run brings the node up, waits, and brings it down.
+// run brings the node up, waits, and brings it down:
+//
+//  1. the data directory is this process's alone,
+//  2. key and store are read, and the settings to start with chosen,
+//  3. the dataplane is adopted or made, and steers by them,
+//  4. the control socket and the metrics answer,
+//  5. the parent, and through it systemd, hears that all is ready.
 func (n *node) run(ctx context.Context, signals <-chan os.Signal) error {
 	held, err := process.LockNode(n.boot.DataDir)
 	if err != nil {
@@ -124,6 +130,8 @@ func (n *node) run(ctx context.Context, signals <-chan os.Signal) error {
 	if err := n.begin(ctx); err != nil {
 		return err
 	}
+	// Stopped in the reverse order of the start: nobody is answered any more, then
+	// nothing is steered any more, then another may have the data directory.
 	leave := false
 	defer func() { n.end(leave) }()
 	group, err := startTasks(ctx, n.tasks())

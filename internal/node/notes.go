@@ -71,7 +71,7 @@ func storeAlarms(damage []string) *control.Alarm {
 
 func fileAlarm(err error) *control.Alarm {
 	return &control.Alarm{
-		Severity: warning, Subject: "settings file", Text: "not taken: " + err.Error(),
+		Severity: warning, Subject: "settings file", Text: "not taken: " + strings.ReplaceAll(err.Error(), "\n", "; "),
 		Hint: "correct it and reload; until then what ran before goes on",
 	}
 }
@@ -88,6 +88,13 @@ func orphanAlarm() *control.Alarm {
 	return &control.Alarm{
 		Severity: critical, Subject: "parent process", Text: "is gone: nobody starts the node again when it dies",
 		Hint: "start \"sluice run\" again: it takes over without touching traffic",
+	}
+}
+
+func countersAlarm(err error) *control.Alarm {
+	return &control.Alarm{
+		Severity: critical, Subject: "dataplane", Text: "cannot be read: " + err.Error(),
+		Hint: "look at the log; \"sluice doctor\" looks for the cause",
 	}
 }
 

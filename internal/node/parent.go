@@ -44,6 +44,7 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 		Boot:      bootOf(file, s.Node),
 		Dataplane: len(s.Services) > 0,
 		DataNames: []string{settingsDir, steeringDir, clusterkey.Name},
+		RunNames:  []string{listenersSocket},
 		Check: func() error {
 			_, err := config.Load(file)
 			return err
@@ -58,6 +59,8 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 	})
 }
 
+// bootOf and selfOf are each other's inverse: what the parent read of node.* is
+// what the node goes by for its whole life, whatever the file says by then.
 func bootOf(file string, n config.Node) process.Boot {
 	return process.Boot{
 		Settings: file, Pins: n.BPFFS, DataDir: n.DataDir, Socket: n.Control.Socket,

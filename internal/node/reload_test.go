@@ -118,6 +118,14 @@ func (r *rig) checkAPI(t *testing.T) {
 	}
 	r.generation(3, true)
 	r.up(3)
+	// The file did not change, but to apply it would take back what came since.
+	file, err := os.ReadFile(r.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.apply(string(file), false); !control.IsCode(err, control.CodeConflict) {
+		t.Errorf("apply of the file that is behind = %v", err)
+	}
 	if _, err := r.apply("services: [{listen: x}]\n", false); !control.IsCode(err, control.CodeInvalidSettings) {
 		t.Errorf("apply of a bad text = %v", err)
 	}

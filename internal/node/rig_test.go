@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 			err = RunParent(context.Background(), ParentOptions{Settings: os.Args[2], Log: log})
 		case process.Command:
 			err = RunNode(context.Background(), NodeOptions{Args: os.Args[2:], Log: log})
+		case "doctor":
+			err = playDoctor(os.Args[2])
 		default:
 			goleak.VerifyTestMain(m)
 		}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -236,18 +237,20 @@ func (r *rig) checkOrders(t *testing.T) {
 	}
 }
 
-// flowOf finds a connection among the flows of its backend.
+// flowOf finds a connection among the flows of its backend; the index they are
+// listed from may be a second old.
 func (r *rig) flowOf(t *testing.T, k *talk) (client netip.AddrPort) {
 	t.Helper()
-	page, err := r.client.Flows(t.Context(), control.FlowQuery{Backend: k.who, State: control.FlowEstablished, Limit: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range page.Flows {
-		if f.Client.String() == k.conn.LocalAddr().String() {
-			return f.Client
+	var page control.FlowPage
+	var err error
+	eventually(t, "the connection among the flows", func() bool {
+		page, err = r.client.Flows(t.Context(), control.FlowQuery{Backend: k.who, State: control.FlowEstablished, Limit: 10})
+		for _, f := range page.Flows {
+			if f.Client.String() == k.conn.LocalAddr().String() {
+				client = f.Client
+			}
 		}
-	}
-	t.Fatalf("the connection is not among %+v", page.Flows)
+		return client.IsValid()
+	}, func() string { return fmt.Sprintf("%+v, %v", page, err) })
 	return client
 }

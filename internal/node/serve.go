@@ -16,6 +16,9 @@ func (n *node) tasks() []Task {
 	if n.boot.Metrics != "" {
 		list = append(list, newServeMetrics(n))
 	}
+	if n.engine.Load() != nil {
+		list = append(list, newServeListeners(n))
+	}
 	if n.boot.Alive > 0 {
 		list = append(list, newSayAlive(n))
 	}
@@ -25,6 +28,7 @@ func (n *node) tasks() []Task {
 // gate is the Ready half of a Task.
 type gate struct{ opened chan struct{} }
 
+// newGate returns one that is closed.
 func newGate() gate { return gate{make(chan struct{})} }
 
 func (g gate) open() { close(g.opened) }

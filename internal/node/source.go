@@ -28,24 +28,33 @@ func (n *node) steers() (*engine.Engine, error) {
 	if e := n.engine.Load(); e != nil {
 		return e, nil
 	}
-	if now := n.running.Load(); now != nil && len(now.settings.Services) == 0 {
+	if n.idle() {
 		return nil, control.NewError(control.CodeUnavailable, "this node has no services", "name some in the settings and restart \"sluice run\"")
 	}
 	return nil, control.NewError(control.CodeUnavailable, "the dataplane is being opened anew", "ask again in a second")
 }
 
-// table asks the table for how everything stands.
-func (n *node) table() (steering.Status, *engine.Engine, error) {
+// table asks the table for how everything stands. Without services nothing
+// does, which is no error.
+func (n *node) table() (steering.Status, error) {
+	if n.idle() {
+		return steering.Status{}, nil
+	}
 	e, err := n.steers()
 	if err != nil {
-		return steering.Status{}, nil, err
+		return steering.Status{}, err
 	}
-	s, err := e.Table().Status()
-	return s, e, view.Error(err)
+	return e.Table().Status()
 }
 
-// Status implements [control.StatusSource]. It answers without an engine, too:
-// how the node is matters most when something is wrong.
+// idle says that the settings have nothing to steer.
+func (n *node) idle() bool {
+	now := n.running.Load()
+	return n.engine.Load() == nil && now != nil && len(now.settings.Services) == 0
+}
+
+// Status implements [control.StatusSource]. It answers without an engine, too,
+// and where the dataplane does not: how the node is matters most then.
 func (n *node) Status(context.Context) (control.Status, error) {
 	now := time.Now()
 	s := control.Status{
@@ -53,28 +62,37 @@ func (n *node) Status(context.Context) (control.Status, error) {
 		Uptime: control.Seconds(now.Sub(n.started).Round(time.Millisecond)),
 		PID:    os.Getpid(), Processes: n.processes(), Settings: n.settingsState(),
 	}
-	s.Alarms = n.notes.list()
-	if len(s.Processes) < 2 && n.boot.Report != 0 {
-		orphan := *orphanAlarm()
-		orphan.Since = now
-		s.Alarms = append(s.Alarms, orphan)
+	if n.orphaned() {
+		n.notes.set("parent", orphanAlarm())
 	}
+	s.Alarms = n.notes.list()
 	if e := n.engine.Load(); e != nil {
-		standing, err := e.Table().Status()
-		if err != nil {
-			return control.Status{}, err
+		if err := describe(&s, e); err != nil {
+			alarm := *countersAlarm(err)
+			alarm.Since = now
+			s.Alarms = append(s.Alarms, alarm)
 		}
-		drops, err := e.Drops()
-		if err != nil {
-			return control.Status{}, err
-		}
-		s.Attachments = view.Attachments(e.Attachments())
-		s.Totals = view.Totals(standing, drops, e.MaxFlows())
-		s.Alarms = append(s.Alarms, view.Alarms(standing.Alarms)...)
 	}
 	slices.SortStableFunc(s.Alarms, worstFirst)
 	return s, nil
 }
+
+// describe adds what the engine knows.
+func describe(s *control.Status, e *engine.Engine) error {
+	s.Attachments = view.Attachments(e.Attachments())
+	standing, err := e.Table().Status()
+	if err != nil {
+		return err
+	}
+	s.Alarms = append(s.Alarms, view.Alarms(standing.Alarms)...)
+	drops, err := e.Drops()
+	s.Totals = view.Totals(standing, drops, e.MaxFlows())
+	return err
+}
+
+// orphaned says that the parent is gone: whoever inherited this process does
+// not start it again.
+func (n *node) orphaned() bool { return n.boot.Report != 0 && os.Getppid() != n.parent }
 
 // processes are this one and its parent, while it lives.
 func (n *node) processes() []control.Process {
@@ -86,7 +104,7 @@ func (n *node) processes() []control.Process {
 	if own, err := process.ReadStatus(0); err == nil {
 		list = append(list, view.Process("node", os.Getpid(), own, all))
 	}
-	if n.boot.Report != 0 && os.Getppid() == n.parent {
+	if n.boot.Report != 0 && !n.orphaned() {
 		if s, err := process.ReadStatus(n.parent); err == nil {
 			list = append(list, view.Process("parent", n.parent, s, all))
 		}
@@ -94,6 +112,8 @@ func (n *node) processes() []control.Process {
 	return list
 }
 
+// settingsState is which settings run. It is asked only after begin, when there
+// are some.
 func (n *node) settingsState() control.SettingsState {
 	now := n.running.Load()
 	return control.SettingsState{
@@ -124,18 +144,21 @@ func (n *node) Nodes(ctx context.Context) ([]control.Node, error) {
 
 // Services implements [control.CounterSource].
 func (n *node) Services(context.Context) ([]control.Service, error) {
-	s, _, err := n.table()
+	s, err := n.table()
 	return view.Services(s), err
 }
 
 // Backends implements [control.CounterSource].
 func (n *node) Backends(context.Context) ([]control.Backend, error) {
-	s, _, err := n.table()
+	s, err := n.table()
 	return view.Backends(s), err
 }
 
 // Drops implements [control.CounterSource].
 func (n *node) Drops(context.Context) ([]control.Drop, error) {
+	if n.idle() {
+		return nil, nil
+	}
 	e, err := n.steers()
 	if err != nil {
 		return nil, err

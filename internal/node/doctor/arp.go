@@ -75,6 +75,8 @@ func openARP(index int) (*os.File, error) {
 	return os.NewFile(uintptr(fd), "arp"), nil
 }
 
+// sendARP asks everybody on the interface. The Ethernet header is the kernel's
+// to write.
 func sendARP(socket *os.File, index int, packet []byte) error {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -124,6 +126,8 @@ func has(list []net.HardwareAddr, mac net.HardwareAddr) bool {
 	return false
 }
 
+// bigEndian is a number as the kernel takes protocols: in network order, in a
+// field of the host's.
 func bigEndian(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }

@@ -45,6 +45,8 @@ func checkBackends(ctx context.Context, e *examination) {
 	}
 }
 
+// targets are the backends, each address once, however many services name it.
+// Mode sshd has none, and its own listener is not reached this way.
 func (e *examination) targets() []*target {
 	var list []*target
 	byAddr := make(map[netip.AddrPort]*target)
@@ -62,6 +64,9 @@ func (e *examination) targets() []*target {
 	return list
 }
 
+// connectAll connects to a few at a time. A server that limits unauthenticated
+// connections must not take the doctor for an attack, nor turn users away
+// because of it.
 func connectAll(ctx context.Context, p prober, targets []*target) {
 	var wg sync.WaitGroup
 	turn := make(chan struct{}, connectAtOnce)
@@ -116,6 +121,9 @@ func (e *examination) carrierOf(name string) string {
 	return name
 }
 
+// checkConnect judges a connection from this machine to the backend itself. It
+// proves the way there and that somebody listens, not the path of clients: that
+// is what the node's health checks are for.
 func (e *examination) checkConnect(subject string, t *target) {
 	if t.err == nil {
 		e.pass(subject, "%s accepts connections, after %s", t.addr, t.took.Round(10*time.Microsecond))

@@ -25,6 +25,7 @@ func (system) Card(name string) (card, error) {
 	if x := a.Xdp; x != nil && x.Attached {
 		c.Program = &program{ID: x.ProgId, Name: programName(x.ProgId)}
 	}
+	// The kernel's word beats any list of drivers, which ages.
 	if features, told := xdpFeatures(a.Index); told {
 		c.Told = true
 		c.Native = features&xdpBasic != 0

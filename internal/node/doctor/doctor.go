@@ -67,13 +67,17 @@ type running struct {
 }
 
 // checks in the order in which their findings are read: what all depends on
-// first.
+// first. To add one, write a function of this shape in the file of its noun, ask
+// the machine through one of the small interfaces of machine.go, and add its
+// ailments to the table of the tests.
 var checks = []func(context.Context, *examination){
 	checkRights, checkKernel, checkBPFFS, checkClock,
 	checkInterfaces, checkForwarding, checkPorts,
 	checkVIPs, checkBackends, checkReturnPath, checkDSR, checkRuleset,
 }
 
+// examine runs every check, also after one failed: who repairs a machine wants
+// the whole list.
 func examine(ctx context.Context, s *config.Settings, m machine, n Node) []Finding {
 	e := &examination{settings: s, machine: m, links: make(map[int]links.Link)}
 	e.ask(ctx, n)

@@ -117,6 +117,8 @@ func checkReturnPath(_ context.Context, e *examination) {
 	}
 }
 
+// checkCounted reads the counter that XDP keeps for this very question: SYNs
+// that were repeated without a SYN-ACK having come by.
 func (e *examination) checkCounted(subject string, s control.Service) {
 	switch {
 	case s.NoReturnPath > 0:

@@ -43,6 +43,7 @@ func queues(a *netlink.LinkAttrs) (rx, tx int) {
 	return int(c.rxCount + c.combined), int(c.txCount + c.combined)
 }
 
+// driver is "unknown" where the interface does not tell.
 func driver(link string) string {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -19,6 +19,17 @@ const (
 	xdpTransmit = 1 << 2 // takes frames that were redirected to it
 )
 
+// genlHeader is a generic netlink header: command, version, and two bytes that
+// must be zero. The library's own Genlmsg ends before those two and sends what
+// happens to stand behind it in memory, which newer families refuse.
+type genlHeader [nl.SizeofGenlmsg]byte
+
+// Len implements nl.NetlinkRequestData.
+func (genlHeader) Len() int { return nl.SizeofGenlmsg }
+
+// Serialize implements nl.NetlinkRequestData.
+func (h genlHeader) Serialize() []byte { return h[:] }
+
 // xdpFeatures asks the kernel (6.3 and later) what a driver can do with XDP.
 func xdpFeatures(index int) (features uint64, told bool) {
 	family, err := netlink.GenlFamilyGet("netdev")
@@ -26,7 +37,7 @@ func xdpFeatures(index int) (features uint64, told bool) {
 		return 0, false
 	}
 	request := nl.NewNetlinkRequest(int(family.ID), 0)
-	request.AddData(&nl.Genlmsg{Command: netdevGet, Version: 1})
+	request.AddData(genlHeader{netdevGet, 1})
 	request.AddData(nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(index))))
 	answers, err := request.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {

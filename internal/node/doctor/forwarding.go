@@ -76,6 +76,9 @@ func (e *examination) checkReversePath(link string) {
 // fewPorts is below what one busy backend can use.
 const fewPorts = 16384
 
+// checkPorts: the programs take source ports from outside the range that this
+// machine's own connections use, or each would steal the other's answers on an
+// address both have. So a wide range leaves few.
 func checkPorts(_ context.Context, e *examination) {
 	const subject = "source ports"
 	for _, s := range e.services(config.ModeNAT) {

@@ -42,6 +42,8 @@ func checkRights(_ context.Context, e *examination) {
 	e.pass(subject, "all that the node needs can be given to it")
 }
 
+// checkKernel probes features and never asks for the version: distributions
+// bring features to old kernels and leave them out of new ones.
 func checkKernel(_ context.Context, e *examination) {
 	const subject = "kernel"
 	features := e.machine.Features()
@@ -61,6 +63,8 @@ func checkKernel(_ context.Context, e *examination) {
 	}
 }
 
+// checkBPFFS: pins are what outlives the processes, so it matters less that
+// there is a bpffs, which sluice mounts itself, than that it lasts.
 func checkBPFFS(_ context.Context, e *examination) {
 	const subject = "bpffs"
 	path := e.settings.Node.BPFFS
@@ -81,6 +85,8 @@ func checkBPFFS(_ context.Context, e *examination) {
 	}
 }
 
+// checkClock: nothing in steering depends on the wall clock, but who compares
+// the logs of two machines does.
 func checkClock(_ context.Context, e *examination) {
 	const subject = "clock"
 	synchronised, err := e.machine.ClockSynchronised()

@@ -30,6 +30,9 @@ var nativeDrivers = map[string]bool{
 	"veth": true, "virtio_net": true, "vmxnet3": true,
 }
 
+// checkInterfaces looks at each interface that is to carry the program. The
+// kernel refuses some of what is found here with an error number that says
+// little (ERANGE, ENOSPC, EBUSY), and takes the rest and drops packets.
 func checkInterfaces(_ context.Context, e *examination) {
 	for _, name := range e.selection.Names {
 		subject := "interface " + name
@@ -108,6 +111,8 @@ func (e *examination) checkMode(subject, name string, c card) (native bool) {
 	return true
 }
 
+// checkQueues: XDP runs where the queue's interrupt does, so one queue means one
+// processor. A veth has no interrupts and is left out.
 func (e *examination) checkQueues(subject string, c card) {
 	cpus := e.machine.CPUs()
 	if c.RXQueues == 1 && cpus > 1 && !c.Peer {

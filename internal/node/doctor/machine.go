@@ -64,9 +64,12 @@ type host interface {
 
 // card is how an interface is built and set.
 type card struct {
-	Up       bool
-	MTU      int
-	Driver   string
+	Up bool
+	// MTU is the largest IP packet in bytes.
+	MTU int
+	// Driver is the kernel's name of it, such as "ice" or "veth".
+	Driver string
+	// RXQueues are those in use, not those there could be.
 	RXQueues int
 	// Program is the XDP program on it, nil for none.
 	Program *program
@@ -74,7 +77,8 @@ type card struct {
 	// that were redirected to it; Told is false where the kernel does not say
 	// (before 6.3).
 	Told, Native, Redirect bool
-	GRO, LRO               bool
+	// GRO and LRO say that the kernel or the card joins packets on arrival.
+	GRO, LRO bool
 	// Peer says that this is a veth, PeerHere that its far end is in this
 	// namespace, so that what follows is known.
 	Peer           bool

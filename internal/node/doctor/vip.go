@@ -21,13 +21,16 @@ func checkVIPs(_ context.Context, e *examination) {
 	}
 }
 
+// checkVIP tells three cases apart: an interface holds the VIP, which is right;
+// it is of a network of ours that nobody answers for, which cannot work; it is
+// of no network of ours, which works if routers know it.
 func (e *examination) checkVIP(vip netip.Addr) {
 	subject := "VIP " + vip.String()
 	if holder, found := e.find(func(p netip.Prefix) bool { return p.Addr() == vip }); found {
 		e.pass(subject, "is an address of %s", holder.Name)
 		return
 	}
-	if near, found := e.find(func(p netip.Prefix) bool { return p.Contains(vip) && !p.IsSingleIP() }); found {
+	if near, found := e.find(func(p netip.Prefix) bool { return p.Contains(vip) }); found {
 		e.fail(subject, fmt.Sprintf("is of the network of %s, but no interface has it: nobody answers for it there", near.Name),
 			fmt.Sprintf("ip address add %s dev %s", netip.PrefixFrom(vip, vip.BitLen()), near.Name))
 		return

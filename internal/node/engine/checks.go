@@ -106,6 +106,8 @@ func (c *checks) set() {
 // Results implements [steering.Checker].
 func (c *checks) Results() <-chan steering.CheckResult { return c.results }
 
+// notify passes a verdict on. It may wait for the table, never with mu held: the
+// table may be waiting to set checks.
 func (c *checks) notify(change health.Change) {
 	c.mu.Lock()
 	id, known := c.byName[change.Name]
@@ -145,6 +147,8 @@ func (c *checks) target(check steering.Check) health.Target {
 	return t
 }
 
+// checkName tells checks apart for the checker, which keeps a target's state
+// with its name.
 func checkName(id steering.CheckID) string {
 	if !id.Service.IsValid() {
 		return id.Backend.String()

@@ -132,6 +132,7 @@ func (e *Engine) build() error {
 	if err != nil {
 		return fmt.Errorf("follow next hops: %v", err)
 	}
+	// The callback above runs in resolver.Run only, when the table is there.
 	e.resolver = resolver
 	e.checks = newChecks(e.dp)
 	e.table, err = steering.New(e.checks.dataplane(e.dp), steering.Options{
@@ -172,7 +173,9 @@ func (e *Engine) Restarts(running, next *config.Settings) (bool, error) {
 	return !slices.Equal(selection.Names, e.selection.Names), nil
 }
 
-// run starts what goes on in the background.
+// run starts what goes on in the background. The tasks end together: a table
+// without checks or next hops would steer by what no longer holds, and a new
+// engine, or a new process, is a second away.
 func (e *Engine) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
@@ -188,6 +191,8 @@ func (e *Engine) run() {
 	}()
 }
 
+// resetUnknown ends the silence towards unknown flows. Without it the peers of
+// connections that broke while nobody steered would wait for their timeouts.
 func (e *Engine) resetUnknown(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

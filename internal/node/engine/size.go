@@ -36,6 +36,7 @@ func (o Options) size() (flows int, recorded bool, err error) {
 	return flows, true, nil
 }
 
+// recordSize is not synced: after a power failure the maps are gone, too.
 func (o Options) recordSize(flows int) error {
 	err := os.WriteFile(filepath.Join(o.DataDir, sizeFile), []byte(strconv.Itoa(flows)+"\n"), 0o600)
 	if err != nil {

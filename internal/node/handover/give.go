@@ -29,10 +29,24 @@ func Give(ctx context.Context, path, service string, f *os.File) error {
 			return fmt.Errorf("give listener of %q: %v", service, err)
 		}
 	}
-	if _, _, err := conn.WriteMsgUnix([]byte(service), unix.UnixRights(int(f.Fd())), nil); err != nil {
+	if err := send(conn, service, f); err != nil {
 		return fmt.Errorf("give listener of %q: %v", service, err)
 	}
 	return answer(conn, service)
+}
+
+// send does not use f.Fd, which would make the socket blocking for every process
+// that has it: the caller could not stop accepting any more.
+func send(conn *net.UnixConn, service string, f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Control(func(fd uintptr) {
+		_, _, sent = conn.WriteMsgUnix([]byte(service), unix.UnixRights(int(fd)), nil)
+	})
+	return errors.Join(err, sent)
 }
 
 func answer(conn *net.UnixConn, service string) error {

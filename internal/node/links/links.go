@@ -113,6 +113,8 @@ func (f *finder) named(names []string) (Selection, error) {
 	return selection, nil
 }
 
+// addService picks for one service. A backend without a route is no error: at
+// boot routes may come after us.
 func (f *finder) addService(s config.Service) error {
 	if err := f.addVIP(s); err != nil {
 		return err
@@ -136,7 +138,7 @@ func (f *finder) addService(s config.Service) error {
 func (f *finder) addVIP(s config.Service) error {
 	vip := s.Listen.Addr()
 	holds := func(p netip.Prefix) bool { return p.Addr() == vip }
-	contains := func(p netip.Prefix) bool { return p.Contains(vip) && !p.IsSingleIP() }
+	contains := func(p netip.Prefix) bool { return p.Contains(vip) }
 	for _, match := range []func(netip.Prefix) bool{holds, contains} {
 		if found := f.matching(match); len(found) > 0 {
 			f.pick(found)
@@ -173,6 +175,8 @@ func (f *finder) matching(match func(netip.Prefix) bool) []int {
 	return found
 }
 
+// pick takes interfaces, or what carries them. Those that no packet arrives at
+// would only make the attachment fail.
 func (f *finder) pick(indexes []int) {
 	for _, index := range indexes {
 		if l, known := f.links[index]; known && !l.inner() {

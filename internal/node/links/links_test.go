@@ -56,7 +56,7 @@ var gateway = machine{
 	},
 	routes: map[string][]int{
 		"0.0.0.0/0": {2}, "10.0.0.0/24": {3}, "10.1.0.0/24": {4}, "10.9.0.0/16": {3, 4},
-		"fd00:a::/64": {3}, "192.0.2.3/32": {1}, "198.51.100.7/32": {1}, "10.7.0.0/24": {9},
+		"fd00:a::/64": {3}, "192.0.2.3/32": {1}, "198.51.100.7/32": {1}, "10.7.0.0/24": {9}, "10.8.0.0/16": {1},
 	},
 }
 
@@ -83,6 +83,7 @@ func TestSelect(t *testing.T) {
 		"VIP on a macvlan":           {nil, []config.Service{service("192.0.2.5:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
 		"macvlan on macvlan":         {nil, []config.Service{service("192.0.2.6:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
 		"VLAN":                       {nil, []config.Service{service("192.0.2.3:22", "10.7.0.11:22")}, []string{"ext0", "int0"}, ""},
+		"route that ends here":       {nil, []config.Service{service("192.0.2.3:22", "10.8.0.11:22")}, []string{"ext0"}, ""},
 		"parent abroad":              {nil, []config.Service{service("192.0.2.7:22", "10.7.0.11:22")}, []string{"int0", "vmac2"}, ""},
 		"VIP on lo":                  {nil, []config.Service{service("198.51.100.9:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
 		"VIP on a dummy":             {nil, []config.Service{service("198.51.100.7:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},

@@ -1,7 +1,9 @@
 package links
 
 import (
+	"net"
 	"net/netip"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +34,9 @@ func TestSelectOfTheKernel(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	addMacvlan(t, gw, "vmac0", "ext0", "192.0.2.3/32")
+	addMacvlan(t, gw, "vmac0", "ext0", gw, "192.0.2.3/32")
+	addMacvlan(t, outside, "vmac9", "eth0", gw, "192.0.2.9/32")
+	addMultipath(t, gw, "10.8.0.0/16", "10.0.0.254", "10.1.0.254")
 	for name, c := range map[string]struct {
 		services []config.Service
 		want     []string
@@ -40,6 +44,8 @@ func TestSelectOfTheKernel(t *testing.T) {
 	}{
 		"macvlan and connected": {[]config.Service{service("192.0.2.3:22", "10.1.0.11:22")}, []string{"ext0", "int1"}, 0},
 		"on lo, and by router":  {[]config.Service{service("198.51.100.7:22", "10.9.3.4:22")}, []string{"ext0", "int0"}, 0},
+		"macvlan of abroad":     {[]config.Service{service("192.0.2.9:22", "10.1.0.11:22")}, []string{"int1", "vmac9"}, 0},
+		"two ways":              {[]config.Service{service("192.0.2.3:22", "10.8.3.4:22")}, []string{"ext0", "int0", "int1"}, 0},
 		"IPv6, no route":        {[]config.Service{service("[fd00:e::1]:22", "[fd00:c::1]:22")}, []string{"ext0"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,18 +69,50 @@ func TestSelectOfTheKernel(t *testing.T) {
 	}
 }
 
-func addMacvlan(t *testing.T, n *nettest.Namespace, name, parent, addr string) {
+// addMacvlan makes one on parent in from and puts it into to.
+func addMacvlan(t *testing.T, from *nettest.Namespace, name, parent string, to *nettest.Namespace, addr string) {
 	t.Helper()
-	index, err := n.Index(parent)
+	index, err := from.Index(parent)
 	if err != nil {
 		t.Fatal(err)
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.ParentIndex = name, index
-	if err := n.Netlink().LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}); err != nil {
+	if from != to {
+		var ns netns
+		if err := to.Do(ns.open); err != nil {
+			t.Fatal(err)
+		}
+		defer ns.file.Close()
+		attrs.Namespace = netlink.NsFd(ns.file.Fd())
+	}
+	if err := from.Netlink().LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.AddAddr(name, netip.MustParsePrefix(addr)); err != nil {
+	if err := to.AddAddr(name, netip.MustParsePrefix(addr)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// netns is a descriptor of a namespace.
+type netns struct{ file *os.File }
+
+func (n *netns) open() (err error) {
+	n.file, err = os.Open("/proc/thread-self/ns/net")
+	return err
+}
+
+func addMultipath(t *testing.T, n *nettest.Namespace, dst string, routers ...string) {
+	t.Helper()
+	_, network, err := net.ParseCIDR(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := &netlink.Route{Dst: network}
+	for _, r := range routers {
+		route.MultiPath = append(route.MultiPath, &netlink.NexthopInfo{Gw: net.ParseIP(r)})
+	}
+	if err := n.Netlink().RouteAdd(route); err != nil {
 		t.Fatal(err)
 	}
 }

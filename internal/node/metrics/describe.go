@@ -5,6 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 // descriptions are all of ours, for Describe.
 var descriptions []*prometheus.Desc
 
+// describe names a metric and keeps it for Describe, so that none is forgotten
+// there.
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	d := prometheus.NewDesc("sluice_"+name, help, labels, nil)
 	descriptions = append(descriptions, d)

@@ -51,9 +51,11 @@ func (*collector) Describe(to chan<- *prometheus.Desc) {
 // Collect implements [prometheus.Collector]. What cannot be read fails the
 // scrape of that part instead of looking like zeros.
 func (c *collector) Collect(to chan<- prometheus.Metric) {
+	// Prometheus' collectors get no context, so the bound is our own.
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
 	o := output{to}
+	// Each part by itself: one that cannot be read must not hide the others.
 	if s, err := c.source.Status(ctx); err != nil {
 		o.fail(buildInfo, err)
 	} else {

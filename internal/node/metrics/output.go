@@ -21,8 +21,11 @@ func (o output) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	o.to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
+// fail puts an error in the place of what could not be read.
 func (o output) fail(d *prometheus.Desc, err error) { o.to <- prometheus.NewInvalidMetric(d, err) }
 
+// status shows the node itself. The reload metrics appear with the first reload:
+// a zero before would read as a failure.
 func (o output) status(s control.Status) {
 	o.gauge(buildInfo, 1, s.Build.Version, s.Build.Commit, s.Build.Go)
 	o.gauge(startTime, seconds(s.StartedAt))
@@ -85,6 +88,8 @@ var backendStates = []control.BackendState{
 	control.StateUp, control.StateDown, control.StateDraining, control.StateDisabled, control.StateRemoved,
 }
 
+// backend shows a backend over all services. name and address are both labels:
+// dashboards want the one, joins with other exporters the other.
 func (o output) backend(b control.Backend) {
 	labels := []string{b.Name, b.Addr.String()}
 	o.counter(backendPackets, b.PacketsIn, append(labels, "in")...)

@@ -26,6 +26,10 @@ const (
 
 // Serve answers GET /metrics on l until ctx is done and closes l. It returns
 // nil when ctx ended it, else why the listener failed.
+//
+// There is no authentication, as everywhere with Prometheus: the address in the
+// settings decides who can ask. So nothing here changes anything, nothing shown
+// is secret, and a client can hold neither a goroutine for long nor many.
 func Serve(ctx context.Context, l net.Listener, r *prometheus.Registry, log *slog.Logger) error {
 	errorLog := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +26,8 @@ func nobody(t *testing.T) (uid, gid int) {
 }
 
 // statusUnder starts this binary under a confinement and returns the rights it
-// says it has.
-func statusUnder(t *testing.T, c confinement) Status {
+// says it has, with its securebits.
+func statusUnder(t *testing.T, c confinement) (Status, string) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -49,7 +50,8 @@ func statusUnder(t *testing.T, c confinement) Status {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return status
+	_, bits, _ := strings.Cut(string(text), "Securebits:\t")
+	return status, strings.TrimSpace(bits)
 }
 
 // Exactly the capabilities asked for in all five sets after the exec, for a
@@ -65,13 +67,16 @@ func TestConfinementIsExact(t *testing.T) {
 		"user, a single one": {caps: capSet(unix.CAP_NET_RAW), uid: uid, gid: gid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := statusUnder(t, c)
+			got, bits := statusUnder(t, c)
 			want := Status{
 				Parent: os.Getpid(), UID: c.uid, NoNewPrivs: true,
 				Inheritable: c.caps, Permitted: c.caps, Effective: c.caps, Bounding: c.caps, Ambient: c.caps,
 			}
 			if got != want {
 				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+			if bits != "3" { // SECBIT_NOROOT, locked
+				t.Errorf("securebits %s: uid 0 means something", bits)
 			}
 		})
 	}

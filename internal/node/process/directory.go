@@ -22,8 +22,9 @@ type directory struct {
 	whole bool
 }
 
-// prepare makes the directory and gives it, with what is in it, to the node.
-func (d directory) prepare(uid, gid int) error {
+// make makes the directory where it is missing. Whose it is is settled by give,
+// once the locks in it say that nobody else uses it.
+func (d directory) make() error {
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o755); err != nil {
 		return fmt.Errorf("make %s: %v", d.key, err)
 	}
@@ -31,6 +32,11 @@ func (d directory) prepare(uid, gid int) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make %s: %v", d.key, err)
 	}
+	return nil
+}
+
+// give makes the directory, with what is in it, the node's.
+func (d directory) give(uid, gid int) error {
 	// A root of its own: the files may be the node's, and a link planted by it
 	// must not make root give away something outside.
 	root, err := os.OpenRoot(d.path)

@@ -19,6 +19,14 @@ func ownerOf(t *testing.T, path string) int {
 	return owner(info)
 }
 
+// prepare does both steps.
+func (d directory) prepare(uid, gid int) error {
+	if err := d.make(); err != nil {
+		return err
+	}
+	return d.give(uid, gid)
+}
+
 func TestDirectoryIsMade(t *testing.T) {
 	nettest.Require(t, nettest.Root)
 	uid, gid := nobody(t)

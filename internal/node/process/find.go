@@ -67,7 +67,9 @@ func isNode(line []byte, pins string) bool {
 	return err == nil && b.Pins == pins
 }
 
-// bySocket holds the process that listens on a unix socket.
+// bySocket holds the process that listens on a unix socket. That it was accepted
+// is not needed: the kernel knows who listens as soon as the connection is made,
+// also while that process is too busy to answer.
 func bySocket(path string) (*handle, error) {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {

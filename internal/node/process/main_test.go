@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // The test binary plays every process of these tests: which one is said by its
@@ -131,9 +132,14 @@ func bootBelow(base string) Boot {
 // playStatus shows the rights of this very process.
 func playStatus() error {
 	text, err := os.ReadFile("/proc/self/status")
-	if err == nil {
-		_, err = os.Stdout.Write(text)
+	if err != nil {
+		return err
 	}
+	bits, err := unix.PrctlRetInt(unix.PR_GET_SECUREBITS, 0, 0, 0, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Printf("%sSecurebits:\t%d\n", text, bits)
 	return err
 }
 

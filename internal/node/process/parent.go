@@ -36,9 +36,9 @@ type Options struct {
 	// Dataplane says that the settings have services; without it no capability
 	// is asked for and no bpffs mounted.
 	Dataplane bool
-	// DataNames are the names of files and directories the node keeps in its
-	// data directory.
-	DataNames []string
+	// DataNames and RunNames are what the node keeps in its data directory, and
+	// beside the control socket.
+	DataNames, RunNames []string
 	// Check reads the settings again; the parent does not replace its own
 	// program when the new one would refuse them.
 	Check func() error
@@ -74,9 +74,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range held {
-		defer f.Close()
-	}
+	defer release(held)
 	if err := p.replaceOld(ctx); err != nil {
 		return err
 	}
@@ -125,10 +123,21 @@ func (p *parent) prepare() ([]*os.File, error) {
 	if !p.plan.confinement.changesUser() && p.Boot.User != "" && p.Boot.User != "root" {
 		p.Log.Warn("the node keeps the user id of its parent: node.user does not exist or root is needed to change", "user", p.Boot.User)
 	}
-	if err := p.plan.carryOut(); err != nil {
-		return nil, err
+	var held []*os.File
+	err = p.plan.carryOut(func() (err error) {
+		held, err = lockAll(filepath.Dir(p.Boot.Socket), p.Boot.DataDir)
+		return err
+	})
+	if err != nil {
+		release(held)
 	}
-	return lockAll(filepath.Dir(p.Boot.Socket), p.Boot.DataDir)
+	return held, err
+}
+
+func release(held []*os.File) {
+	for _, f := range held {
+		_ = f.Close()
+	}
 }
 
 // lockAll takes the parent's lock in each directory: none may serve two.
@@ -140,9 +149,7 @@ func lockAll(dirs ...string) ([]*os.File, error) {
 			held = append(held, f)
 			continue
 		}
-		for _, f := range held {
-			_ = f.Close()
-		}
+		release(held)
 		var other *lockedError
 		if errors.As(err, &other) {
 			return nil, fmt.Errorf("start sluice: another \"sluice run\" (process %d) uses %q: change it with \"sluice settings apply\", or stop it first", other.pid, dir)

@@ -150,6 +150,9 @@ func TestParentLife(t *testing.T) {
 		if s.UID != uid || !s.NoNewPrivs || s.Effective != NodeCaps || s.Bounding != NodeCaps {
 			t.Errorf("node runs with %+v", s)
 		}
+		if group, err := unix.Getpgid(node); group != node || err != nil {
+			t.Errorf("^C would reach the node, which is of process group %d, %v", group, err)
+		}
 	})
 	t.Run("directories", func(t *testing.T) {
 		for dir, mode := range map[string]os.FileMode{"run": 0o755, "data": 0o700, "bpf": 0o700} {
@@ -166,12 +169,15 @@ func TestParentLife(t *testing.T) {
 		}
 	})
 	t.Run("second parent is refused", func(t *testing.T) {
-		second := parentBelow(t, base, "nobody", "dataplane")
+		second := parentBelow(t, base, "root", "dataplane")
 		if code := second.ended(); code != 1 || !strings.Contains(second.said(), "another \"sluice run\" (process "+strconv.Itoa(r.Process.Pid)) {
 			t.Errorf("exit %d: %s", code, second.said())
 		}
 		if !lives(node) {
 			t.Error("the node is gone")
+		}
+		if ownerOf(t, filepath.Join(base, "data")) != uid {
+			t.Error("the node lost its data directory to a parent that was refused")
 		}
 	})
 	t.Run("SIGHUP reaches the node", func(t *testing.T) {
@@ -322,6 +328,30 @@ func TestParentMissingPrivilege(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(base, dir)); err == nil {
 			t.Errorf("%s was made", dir)
 		}
+	}
+}
+
+// Where nothing needs a right, an ordinary user may start it.
+func TestParentOfAnOrdinaryUser(t *testing.T) {
+	base := newBase(t)
+	uid, gid := nobody(t)
+	if err := os.Chown(base, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	process, err := confinement{uid: uid, gid: gid}.start("/proc/self/exe", []string{"sluice", "parent", base, "sluice"}, os.Environ(), []*os.File{nil, nil, os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "node", func() bool { return len(pidsIn(base, "ready")) == 1 })
+	s, err := ReadStatus(pidsIn(base, "ready")[0])
+	if err != nil || s.UID != uid || s.Effective != 0 || !s.NoNewPrivs {
+		t.Errorf("node runs with %+v, %v", s, err)
+	}
+	if err := process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := process.Wait(); err != nil || !state.Success() {
+		t.Errorf("%v, %v", state, err)
 	}
 }
 

@@ -20,7 +20,7 @@ type plan struct {
 	directories []directory
 }
 
-// newPlan makes the plan. Without a dataplane the node needs no capability and
+// newPlan makes the plan, without a step that could be seen from outside. Without a dataplane the node needs no capability and
 // no bpffs, and nothing is asked for.
 func newPlan(o Options) (plan, error) {
 	var p plan
@@ -32,7 +32,7 @@ func newPlan(o Options) (plan, error) {
 	socket := filepath.Base(o.Boot.Socket)
 	p.directories = []directory{
 		{key: "the directory of node.control.socket", path: filepath.Dir(o.Boot.Socket), mode: 0o755,
-			ours: []string{socket, socket + ".new", parentLock}},
+			ours: append([]string{socket, socket + ".new", parentLock}, o.RunNames...)},
 		{key: "node.data_dir", path: o.Boot.DataDir, mode: 0o700,
 			ours: append([]string{nodeLock, parentLock}, o.DataNames...)},
 	}
@@ -96,15 +96,24 @@ func (p plan) check(s Status) error {
 	return fmt.Errorf("start sluice: missing %s: %s", missing, hint)
 }
 
-// carryOut makes bpffs and the directories ready.
-func (p plan) carryOut() error {
+// carryOut makes bpffs and the directories ready. Nothing changes hands before
+// lock, called in between, has made sure that they are nobody else's.
+func (p plan) carryOut(lock func() error) error {
 	if p.mountPoint != "" {
 		if err := mountBPFFS(p.mountPoint); err != nil {
 			return err
 		}
 	}
 	for _, d := range p.directories {
-		if err := d.prepare(p.confinement.uid, p.confinement.gid); err != nil {
+		if err := d.make(); err != nil {
+			return err
+		}
+	}
+	if err := lock(); err != nil {
+		return err
+	}
+	for _, d := range p.directories {
+		if err := d.give(p.confinement.uid, p.confinement.gid); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,19 @@ import (
 )
 
 // supervise keeps a node running until it is told to stop.
+//
+//	          start fails, or the node ends before it was ever ready
+//	start ─────────────────────────────────────────────► error, exit 1
+//	  │ ready                                            (what it pinned is
+//	  ▼                                                   taken back)
+//	running ◄──────── backoff ◄─────── the node dies
+//	  │  │                               (packets flow on)
+//	  │  └── SIGUSR2 ──► exec: the new program replaces the node
+//	  │ SIGTERM, SIGINT
+//	  ▼
+//	the node leaves ──► XDP comes off, pins go ──► exit 0
+//
+// One goroutine owns all of it; others only deliver.
 func (p *parent) supervise(ctx context.Context) error {
 	if err := p.startNode(); err != nil {
 		return err

@@ -6,6 +6,13 @@
 // takes effect with one rename, the one before it is always kept, and a damaged
 // one falls back to it without a second mechanism.
 //
+// The files of a directory, each with a checksum over all that is in it:
+//
+//	generation-46   what ran before; the last Keep are there
+//	generation-47   what runs: the highest number that is whole
+//	file            the settings file as last read, and which generation ran then
+//	*.new           of a write that was cut short; removed at the next start
+//
 // A Store is not safe for concurrent use, and one process uses a directory.
 package store
 

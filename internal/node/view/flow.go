@@ -22,6 +22,7 @@ func Query(q control.FlowQuery) steering.Query {
 		Service: q.Service, Backend: q.Backend, Client: q.Client, MinIdle: q.MinIdle,
 		Sort: steering.FlowSort(q.Sort), Descending: q.Descending, Offset: q.Offset, Limit: q.Limit,
 	}
+	// Killed is left out: for people such a flow is closed.
 	for _, state := range []loader.FlowState{loader.FlowYoung, loader.FlowEstablished, loader.FlowHalfClosed, loader.FlowClosed} {
 		if flowStates[state] == q.State {
 			out.State = state

@@ -40,6 +40,8 @@ func Services(s steering.Status) []control.Service {
 	return list
 }
 
+// oneService takes packets in from the service, which counts also what reached
+// no backend, and packets out from its flows, where alone they are counted.
 func oneService(s steering.ServiceStatus) control.Service {
 	out := control.Service{
 		Name: s.Name, Listen: s.Listen, Mode: mode(s.Mode), Removed: s.Removed,
@@ -58,7 +60,8 @@ func oneService(s steering.ServiceStatus) control.Service {
 	return out
 }
 
-// mode is the word of the settings.
+// mode is the word of the settings. A mode of a newer program has none: it can
+// only be met in maps that this one would have refused to open.
 func mode(m loader.Mode) string {
 	switch m {
 	case loader.ModeNAT:

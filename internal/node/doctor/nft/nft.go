@@ -56,6 +56,10 @@ type condition struct {
 	Right any
 }
 
+// nft's JSON has one shape for many things: a value may be a string, a number,
+// an object that says what it is, or a list of those. So the sides of a
+// comparison stay as decoded and are asked what they are when it matters.
+
 // Parse returns the rules that packets arriving at an interface may meet. What
 // it does not understand it takes as matching nothing. The text may be from
 // any version of nft.

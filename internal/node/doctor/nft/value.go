@@ -30,6 +30,7 @@ func holdsAddr(value any, addr netip.Addr) bool {
 // services are the port names that nft may print; it does so only on request.
 var services = map[string]float64{"ssh": 22}
 
+// holdsPort is holdsAddr for ports: a number, a name, or a range.
 func holdsPort(value any, port uint16) bool {
 	number := func(v any) (float64, bool) {
 		if name, ok := v.(string); ok {
@@ -52,6 +53,7 @@ func holdsPort(value any, port uint16) bool {
 	return false
 }
 
+// ends opens a range, which nft prints as a list of two.
 func ends(object map[string]any) (lo, hi any, ok bool) {
 	list, _ := object["range"].([]any)
 	if len(list) != 2 {
