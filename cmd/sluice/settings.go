@@ -15,9 +15,21 @@ import (
 // settingsCommand holds what changes settings; "show settings" reads them.
 func settingsCommand(g *globals) *cli.Command {
 	return group(&cli.Command{
-		Name:        "settings",
-		Usage:       "change the settings that run, or see what a change would do",
-		Subcommands: []*cli.Command{applyCommand(g), diffCommand(g)},
+		Name:  "settings",
+		Usage: "change the settings that run, or see what a change would do",
+		Subcommands: []*cli.Command{
+			applyCommand(g), diffCommand(g),
+			printCommand(g, "reference", "print a settings file with every key and what it means", config.Reference),
+			printCommand(g, "schema", "print a JSON schema of the settings, for editors", config.Schema),
+		},
+	})
+}
+
+// printCommand writes a text that is part of the program.
+func printCommand(g *globals, name, usage string, text func() []byte) *cli.Command {
+	return leaf(&cli.Command{Name: name, Usage: usage}, 0, 0, func(context.Context, []string) error {
+		_, err := g.stdout.Write(text())
+		return err
 	})
 }
 

@@ -78,17 +78,3 @@ func terminalSize(w io.Writer) (width, height int, ok bool) {
 	}
 	return width, height, true
 }
-
-// processLog is where the processes that stay write: JSON lines on standard
-// error, which is what a journal wants.
-func processLog() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(os.Stderr, nil))
-}
-
-func doctorFindings(ctx context.Context, s *config.Settings) []finding {
-	var list []finding
-	for _, f := range node.Doctor(ctx, s) {
-		list = append(list, finding{Level: string(f.Level), Subject: f.Subject, Text: f.Text, Hint: f.Hint})
-	}
-	return list
-}
