@@ -51,7 +51,7 @@ func (c *checker) noRepeats(p path, n int, text func(int) string) {
 
 // nodeName checks a name that did not come from the file.
 func (c *checker) nodeName() {
-	if c.given("node.name") || c.s.Node == (Node{}) {
+	if c.given("node.name") || c.variables.self != nil || c.s.Node == (Node{}) {
 		return
 	}
 	if _, problem, _ := nodeName.parse(c.s.Node.Name); problem != "" {

@@ -13,7 +13,7 @@ func TestNodeFaults(t *testing.T) {
 		{"not a mapping", "node: »[]", "node: is a list and must be a mapping about this node; write its keys, name, data_dir, bpffs, control, metrics, user, each with a value"},
 		{"root not a mapping", "»- node", "is a list and must be a mapping of settings; write its keys, node, nodes, dataplane, services, each with a value"},
 		{"name", "node: {name: »-a}", `node.name: "-a" is not a node's name (letters, digits and . _ -); write one such as gw-a`},
-		{"name without value", "node: {name:» }", "node.name: has no value; write one, such as gw-a, or remove the key"},
+		{"name without value", "node: {name: »}", "node.name: has no value; write one, such as gw-a, or remove the key"},
 		{"name is a number", "node: {name: »7}", `node.name: is a number and must be text; put it in quotes: "7"`},
 		{"name is a boolean", "node: {name: »true}", `node.name: is true or false and must be text; put it in quotes: "true"`},
 		{"name is a list", "node: {name: »[a]}", "node.name: is a list and must be text; write one such as gw-a"},

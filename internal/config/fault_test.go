@@ -28,26 +28,26 @@ func TestFaultError(t *testing.T) {
 // values, rules within a service and between services.
 func TestFaultsTogether(t *testing.T) {
 	testFaults(t, `
-node: {name: »"\q", data_dir: »var}
+node: {name: »&a b, data_dir: »var}
 dataplane:
   interfaces: [»a/b]
   »lifetime: {}
 services:
   - listen: "192.0.2.3:22"
     »liste: x
-    health_check: {timeout: »3s, rise: »*}
+    health_check: {timeout: »3s, rise: »*a}
     backends: [»"10.0.0.256", »192.0.2.3]
   - listen: »"192.0.2.3:22"
     mode: sshd
     »mode: 1
 `,
-		`"\\q" is not an escape; write a backslash as \\, or use single quotes`,
+		"anchors are not known here; remove it, or put quotes around text that begins with &",
 		`node.data_dir: "var" is not an absolute path; begin it with /`,
 		`dataplane.interfaces[0]: "a/b" is not the name of a network interface; write one of 1 to 15 bytes as ip link shows it`,
 		"dataplane.lifetime: unknown key; did you mean lifetimes?",
 		"services[0].liste: unknown key; did you mean listen?",
 		"services[0].health_check.timeout: the timeout of 3s is not less than the interval of 2s; make timeout less than interval",
-		`'*': aliases are not known here; put quotes around text that begins like this`,
+		"aliases are not known here; write out the value, or put quotes around text that begins with *",
 		`services[0].backends[0]: "10.0.0.256" is not an IP address; write the address itself; names are not looked up`,
 		"services[0].backends[1].addr: 192.0.2.3:22 is itself a service, services[0].listen (line 7); name a machine that serves SSH",
 		"services[1].listen: 192.0.2.3:22 is where services[0].listen (line 7) listens; merge the two, or change the port",

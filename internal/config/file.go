@@ -18,12 +18,17 @@ type Option func(*options)
 
 type options struct {
 	hostname string
+	self     *Node
 	warn     func(*Fault)
 }
 
 // Hostname sets the node's name where the file has no node.name, instead of
 // asking the kernel.
 func Hostname(name string) Option { return func(o *options) { o.hostname = name } }
+
+// Self makes n the node of the settings, whatever node says in the text: for
+// text that came from another machine. Variables are those of n.
+func Self(n Node) Option { return func(o *options) { o.self = &n } }
 
 // Warn has f called for each thing in the file that is legal and yet hardly
 // meant, in the order of the file, whether or not it also has faults.
@@ -55,7 +60,7 @@ func Parse(file string, data []byte, opts ...Option) (*Settings, error) {
 		option(&o)
 	}
 	s := settingsShape.defaults
-	r := reader{places: map[path]position{}, variables: variables{settings: &s, used: map[string]bool{}}}
+	r := reader{places: map[path]position{}, variables: variables{settings: &s, self: o.self, used: map[string]bool{}}}
 	if root := r.tree(data); root != nil {
 		s.Node.Name = o.hostname
 		if o.hostname == "" {
@@ -66,6 +71,9 @@ func Parse(file string, data []byte, opts ...Option) (*Settings, error) {
 		if root.kind == kindMapping {
 			check(&r, &s)
 		}
+	}
+	if o.self != nil {
+		s.Node = *o.self
 	}
 	for _, list := range []*Faults{&r.warnings, &r.faults} {
 		list.sort()
@@ -89,14 +97,7 @@ func (r *reader) tree(data []byte) *node {
 		r.faults.add(fault)
 		return nil
 	}
-	tokens, faults, ok := scan(text)
-	for _, fault := range faults {
-		r.faults.add(fault)
-	}
-	if !ok {
-		return nil
-	}
-	root, fault := compose(tokens)
+	root, fault := decode(text)
 	switch {
 	case fault != nil:
 		// What is missing may only stand behind the fault, so look no further.
@@ -105,8 +106,9 @@ func (r *reader) tree(data []byte) *node {
 	case root == nil:
 		// Far more likely cut off by a full disk than meant.
 		r.faults.add(&Fault{Problem: "has no settings", Remedy: "write {} for all defaults"})
+		return nil
 	}
-	return root
+	return r.convert(root, 1)
 }
 
 // checkText returns data as text without a byte order mark. What it lets
@@ -125,7 +127,8 @@ func checkText(data []byte) (string, *Fault) {
 		case c == utf8.RuneError && size == 1:
 			return "", faultAt(at, "is not UTF-8", "save the file as UTF-8")
 		case c == '\t', c == '\r' && strings.HasPrefix(text[i:], "\r\n"):
-		case control(c):
+		case control(c), c == '\ufeff', c == '\u2028', c == '\u2029':
+			// The last two end a line to the library and not to editors.
 			return "", faultAt(at, fmt.Sprintf("has the control character %U", c), "remove it, or write it as an escape in double quotes")
 		}
 		at.column++

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,6 +15,10 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(diffBase))
 	for _, tt := range trees {
 		f.Add([]byte(tt.text))
+	}
+	for _, tt := range syntaxFaults {
+		text, _ := unmark(tt.text)
+		f.Add([]byte(text))
 	}
 	for seed := range uint64(5) {
 		f.Add(newGenerator(seed).settings().YAML())
@@ -42,6 +47,8 @@ func checkFaults(t *testing.T, faults *Faults, text string) {
 	lines := strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n")
 	for _, f := range faults.List {
 		switch {
+		case f.Problem == readerFailed:
+			t.Errorf("the library panics")
 		case strings.ContainsAny(f.Error(), "\n\r\x1b") || f.Problem == "" || f.Remedy == "":
 			t.Errorf("not one line with a problem and a remedy: %q", f.Error())
 		case f.Line == 0 && f.Column == 0 && f.Path == "":
@@ -51,15 +58,15 @@ func checkFaults(t *testing.T, faults *Faults, text string) {
 	}
 }
 
-// FuzzCompose holds for any text that reads as YAML: each value is where it
+// FuzzTree holds for any text that reads as YAML: each value is where it
 // says it is, and it is read back equal when it is written.
-func FuzzCompose(f *testing.F) {
+func FuzzTree(f *testing.F) {
 	for _, tt := range trees {
 		f.Add(tt.text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		n, fault := read(text)
-		if fault != nil || n == nil {
+		if fault != nil || n == nil || longKey(n) {
 			return
 		}
 		if problem := misplaced(n, text); problem != "" {
@@ -71,4 +78,15 @@ func FuzzCompose(f *testing.F) {
 			t.Errorf("%q is %s, written %q and read back as %s, %v", text, dump(n), written, dump(again), fault)
 		}
 	})
+}
+
+// longKey tells whether a tree has a key that YAML knows on several lines only,
+// behind a question mark, which write does not do: no key of ours is that long.
+func longKey(n *node) bool {
+	for _, p := range n.pairs {
+		if len(quoteYAML(p.key.text)) > 1000 || longKey(p.value) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(n.items, longKey)
 }

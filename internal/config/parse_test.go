@@ -144,6 +144,24 @@ func TestParseHostname(t *testing.T) {
 	}
 }
 
+// TestParseSelf reads text of another machine.
+func TestParseSelf(t *testing.T) {
+	self := Node{Name: "gw-b", DataDir: "/srv", User: "nobody"}
+	const nodes = "nodes: {gw-a: {xdp: native}, gw-b: {xdp: generic}}\ndataplane: {xdp: '${xdp}'}\n"
+	for _, text := range []string{nodes, "node: {name: gw-a}\n" + nodes} {
+		s, err := Parse("f.yaml", []byte(text), Self(self), Hostname("a b"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Node != self || s.Dataplane.XDP != XDPGeneric {
+			t.Errorf("%s\ngot\n%s", text, s.YAML())
+		}
+	}
+	if _, err := Parse("f.yaml", []byte("node: {name: []}"), Self(self)); err == nil {
+		t.Error("a faulty node section is taken because it is of no use")
+	}
+}
+
 func TestParseNothing(t *testing.T) {
 	const want = "f.yaml: has no settings; write {} for all defaults"
 	for _, text := range []string{"", "\n\n", "# comment", "---\n", "---\n...\n"} {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 )
 
 // TestReference holds that the reference file is valid, has nothing to warn of
@@ -181,4 +181,34 @@ func TestSchemaDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// TestSchemaDescribes holds that an editor can show for each key what it means
+// and, unless the key must be there, what leaving it out does.
+func TestSchemaDescribes(t *testing.T) {
+	var walk func(s map[string]any, p string)
+	walk = func(s map[string]any, p string) {
+		required := asList(s["required"])
+		properties, _ := s["properties"].(map[string]any)
+		for _, name := range slices.Sorted(maps.Keys(properties)) {
+			property := properties[name].(map[string]any)
+			text, _ := property["description"].(string)
+			if !strings.HasSuffix(text, ".") {
+				t.Errorf("%s.%s: the description is %q, want sentences", p, name, text)
+			}
+			_, hasDefault := property["default"]
+			section := property["type"] == "object" || property["type"] == "array"
+			if !hasDefault && !section && !slices.Contains(required, any(name)) && !strings.Contains(text, "Left out: ") {
+				t.Errorf("%s.%s: nobody says what leaving it out does", p, name)
+			}
+			walk(property, p+"."+name)
+		}
+		if items, ok := s["items"].(map[string]any); ok {
+			walk(items, p)
+		}
+		for _, either := range asList(s["anyOf"]) {
+			walk(either.(map[string]any), p)
+		}
+	}
+	walk(decodeSchema(t), "")
 }

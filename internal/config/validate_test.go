@@ -135,7 +135,7 @@ func isType(value, kind any) bool {
 
 func asNumber(value any) (float64, bool) {
 	switch v := value.(type) {
-	case uint64:
+	case int:
 		return float64(v), true
 	case int64:
 		return float64(v), true

@@ -15,7 +15,9 @@ type variables struct {
 	// settings are those being read: node and nodes come first in the
 	// description, so both are known before anything may refer to them.
 	settings *Settings
-	used     map[string]bool
+	// self is the node they are read for, where the text does not decide it.
+	self *Node
+	used map[string]bool
 }
 
 // expand replaces the variables in a text. $${ stands for ${ itself.
@@ -51,11 +53,19 @@ func (r *reader) expand(n *node, p path) (string, bool) {
 	}
 }
 
+// node is the name of the node that the settings are read for.
+func (v variables) node() string {
+	if v.self != nil {
+		return v.self.Name
+	}
+	return v.settings.Node.Name
+}
+
 // variable returns this node's value of a variable, and false where there is
 // none and that is reported.
 func (r *reader) variable(n *node, p path, name string) (string, bool) {
 	r.variables.used[name] = true
-	node, nodes := r.variables.settings.Node.Name, r.variables.settings.Nodes
+	node, nodes := r.variables.node(), r.variables.settings.Nodes
 	if node == "" || nodes == nil && r.given("nodes") {
 		return "", false // the reason is reported where they stand
 	}
@@ -85,7 +95,7 @@ func (r *reader) variable(n *node, p path, name string) (string, bool) {
 // same file reaches each node, and this one can go on.
 func (r *reader) checkVariables() {
 	nodes := r.variables.settings.Nodes
-	own := nodes[r.variables.settings.Node.Name]
+	own := nodes[r.variables.node()]
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
 		for _, name := range slices.Sorted(maps.Keys(nodes[node])) {
 			if p := path("nodes").key(node).key(name); !r.variables.used[name] {
