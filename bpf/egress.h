@@ -125,6 +125,9 @@ __noinline enum drop_reason client_hop(struct xdp_md *ctx, const struct packet *
 		return DROP_NO_NEXT_HOP;
 	id = known_hop(&way->fib);
 	n = id ? next_hop(id) : NULL;
+	/* Once a connection, so that its packets need not ask the table again. */
+	if (!n && p->flags & TCP_SYN)
+		want_neighbour(p, &way->fib);
 	if (n) {
 		way->cached = epoch | id;
 		way->hop = *n;

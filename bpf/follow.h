@@ -59,20 +59,35 @@ static __always_inline void flow_prove(const struct packet *p, struct flow *f)
 		flow_set_state(f, FLOW_ESTABLISHED);
 }
 
+/* What both directions' entries have seen. A state never goes back: the other
+ * CPU may have seen the end already, or the operator may have. */
+static __always_inline __u32 status_merged(__u32 status, __u32 other)
+{
+	__u32 both = STATUS_FIN_CLIENT | STATUS_FIN_BACKEND, fins = (status | other) & both;
+	__u32 state = status & STATUS_STATE_MASK;
+
+	if (state < (other & STATUS_STATE_MASK))
+		state = other & STATUS_STATE_MASK;
+	if (fins == both && state < FLOW_CLOSED)
+		state = FLOW_CLOSED;
+	return (status & ~STATUS_STATE_MASK) | fins | state;
+}
+
 /* Carries a change of one direction's entry over to the other's. */
 __noinline int follow_counterpart(const struct flow_key *key, __u64 hash, __u32 status, __u32 service)
 {
-	__u32 carried = STATUS_STATE_MASK | STATUS_FIN_CLIENT | STATUS_FIN_BACKEND, old;
 	struct flow *f;
+	__u32 was, is;
 
 	if (!key)
 		return 0;
 	f = flow_find(key, hash);
 	if (!f)
 		return 0;
-	old = f->status;
-	__sync_val_compare_and_swap(&f->status, old, (old & ~carried) | (status & carried));
-	if ((status & STATUS_STATE_MASK) == FLOW_CLOSED)
+	was = f->status;
+	is = status_merged(was, status);
+	__sync_val_compare_and_swap(&f->status, was, is);
+	if ((is & STATUS_STATE_MASK) == FLOW_CLOSED)
 		flow_count_closed(f, service);
 	return 1;
 }

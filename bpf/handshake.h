@@ -230,6 +230,13 @@ static __always_inline int completes(const struct packet *p, const struct stage 
 	return e->flags & EMBRYO_SYNACK && p->ack - (e->server_isn + 1) < HANDSHAKE_WINDOW;
 }
 
+/* The packet that completes a handshake may end its side at once: the ACK
+ * before it was lost. */
+static __always_inline __u32 first_status(const struct packet *p, __u32 state)
+{
+	return p->flags & TCP_FIN ? FLOW_HALF_CLOSED | STATUS_FIN_CLIENT : state;
+}
+
 /* The entry for answers. It comes before the other, so that the source port is
  * never free in between. 0 = no room, or the port is no longer ours. */
 __noinline int promote_reverse(const struct packet *p, const struct stage *s, const struct target *t)
@@ -254,7 +261,7 @@ __noinline int promote_reverse(const struct packet *p, const struct stage *s, co
 	from->member = t->member;
 	from->seen = p->tick;
 	from->sequence = p->ack;
-	from->status = FLOW_ESTABLISHED;
+	from->status = first_status(p, FLOW_ESTABLISHED);
 	if (!flow_put(&key, reverse_hash(&key), from))
 		return 0;
 	bpf_map_delete_elem(&embryos, &key);
@@ -277,7 +284,7 @@ __noinline int promote_forward(const struct packet *p, const struct stage *s, co
 	from->seen = p->tick;
 	from->opened = p->tick;
 	from->sequence = p->seq;
-	from->status = s->nat ? FLOW_ESTABLISHED : FLOW_YOUNG;
+	from->status = first_status(p, s->nat ? FLOW_ESTABLISHED : FLOW_YOUNG);
 	if (!flow_put(&s->key, s->hash, from))
 		return 0;
 	c = member_count(t->member);

@@ -26,8 +26,8 @@
 #define MAX_INTERFACES 64
 #define SERVICE_POOL 16
 #define FLOW_WAYS 4 /* neighbouring lines a flow may stand in; a power of two */
-#define EXPIRE_BATCH 256 /* lines a call of expire looks at */
-#define EXPIRE_KEYS 64 /* the same for the overflow table */
+#define EXPIRE_BATCH 64 /* lines a call of expire looks at */
+#define EXPIRE_KEYS 16 /* the same for the overflow table */
 
 /*
  * A ring word: the member in the low bits, above it the marks that send a

@@ -144,9 +144,9 @@ static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p,
 {
 	enum drop_reason reason;
 
-	/* An ended flow binds the client to no backend any more, but its entry
-	 * stands until the new handshake completes. */
-	if (!f || flow_state(f) >= FLOW_CLOSED)
+	/* A flow that ended, or whose member is gone, binds the client to no
+	 * backend any more, but its entry stands until the new handshake completes. */
+	if (!f || flow_state(f) >= FLOW_CLOSED || !member_of(f->member, s->service))
 		t->member = NO_MEMBER;
 	reason = take_syn(ctx, p, s, t);
 	if (reason)

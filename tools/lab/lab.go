@@ -22,9 +22,9 @@ type lab struct {
 
 	site    *site
 	network *nettest.Gateway
-	servers []*sshtest.Server
-	client  *sshtest.Client
-	sluice  *sluice
+	servers []*sshtest.Server // one per backend
+	client  *sshtest.Client   // in the client's namespace
+	sluice  *sluice           // in the gateway's
 }
 
 // up brings everything up, in the order in which one needs the other.
@@ -49,7 +49,8 @@ func (l *lab) up(ctx context.Context) error {
 }
 
 // down takes everything down in reverse order; sluice first, and properly, so
-// that it takes XDP off itself.
+// that it takes XDP off itself. What fails does not keep the rest from going;
+// the site stays then, for the next lab to find the leftovers by.
 func (l *lab) down() error {
 	var errs []error
 	if l.sluice != nil {
@@ -70,6 +71,8 @@ func (l *lab) down() error {
 	return l.site.close()
 }
 
+// buildNetwork gives dsr backends the VIPs, as they must have them, and the
+// replies a way past the gateway.
 func (l *lab) buildNetwork(context.Context) error {
 	o := nettest.GatewayOptions{Name: l.name, Backends: l.backends}
 	if l.mode == "dsr" {
@@ -118,6 +121,8 @@ func (l *lab) startServers(ctx context.Context) error {
 	return nil
 }
 
+// startServer starts the SSH server of one backend, which tells each session the
+// backend's label.
 func (l *lab) startServer(ctx context.Context, b *nettest.Backend, hostKey sshtest.Key) error {
 	dir, err := l.site.mkdir(b.Label)
 	if err != nil {
@@ -151,6 +156,7 @@ func (l *lab) vips() []netip.AddrPort {
 	return vips
 }
 
+// software names what the backends run, and why where it is not OpenSSH.
 func (l *lab) software() string {
 	switch s := l.servers[0]; {
 	case !s.BuiltIn():

@@ -60,6 +60,7 @@ func runLab(ctx context.Context, o options, stdout io.Writer) (failed, left erro
 	return failed, left
 }
 
+// live is the lab from its first namespace to Ctrl-C, or to its first failure.
 func (l *lab) live(ctx context.Context, stdout io.Writer) error {
 	if err := l.up(ctx); err != nil {
 		return err

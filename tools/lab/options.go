@@ -14,13 +14,17 @@ import (
 
 // options are what the command line chooses.
 type options struct {
-	once          bool
-	name          string
-	backends      int
-	mode          string
-	clientAddress string
-	sluice        string // absolute
-	builtIn       bool
+	// once ends the lab after the proof.
+	once bool
+	// name begins the names of its namespaces and ends that of its directory.
+	name     string
+	backends int
+	// mode and clientAddress are the words of the settings.
+	mode, clientAddress string
+	// sluice is the absolute path of the program under show.
+	sluice string
+	// builtIn takes the built-in SSH servers and client in any case.
+	builtIn bool
 	// settle is how long states and counters may take to show what was done.
 	settle time.Duration
 }
@@ -62,6 +66,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	return o, err
 }
 
+// check refuses what would fail later with a less helpful message.
 func (o options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:

@@ -42,6 +42,7 @@ func (l *lab) prove(ctx context.Context) error {
 	return nil
 }
 
+// proveLogin logs in once through each VIP.
 func (l *lab) proveLogin(ctx context.Context) (string, error) {
 	var found []string
 	for _, vip := range l.vips() {
@@ -57,7 +58,7 @@ func (l *lab) proveLogin(ctx context.Context) (string, error) {
 // proveCounters sends a known amount through one session and looks where it was
 // counted. Health checks run meanwhile and must not count as traffic.
 func (l *lab) proveCounters(ctx context.Context) (string, error) {
-	before, err := l.sluice.backends(ctx)
+	before, err := l.quiet(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -85,6 +86,48 @@ func (l *lab) proveCounters(ctx context.Context) (string, error) {
 		text += fmt.Sprintf(", %d packets and %d bytes out", g.PacketsOut, g.BytesOut)
 	}
 	return text + "; the others have none", nil
+}
+
+// quiet returns the counters once two looks in a row have found nothing new: the
+// last packets of a session come after its end.
+func (l *lab) quiet(ctx context.Context) (map[string]backend, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.settle)
+	defer cancel()
+	last, err := l.sluice.backends(ctx)
+	if err != nil {
+		return nil, err
+	}
+	looks := 0
+	err = l.sluice.poll(ctx, func() error {
+		now, err := l.sluice.backends(ctx)
+		if err != nil {
+			return err
+		}
+		gained := difference(last, now)
+		last = now
+		if err := l.atRest(gained); err != nil {
+			looks = 0
+			return err
+		}
+		if looks++; looks < 2 {
+			return errors.New("the counters have not been at rest for long enough")
+		}
+		return nil
+	})
+	return last, err
+}
+
+// atRest says what still goes on between two looks.
+func (l *lab) atRest(gained map[string]backend) error {
+	for name, g := range gained {
+		switch {
+		case g.PacketsIn > 0 || g.PacketsOut > 0:
+			return fmt.Errorf("%s still has traffic", name)
+		case l.mode == "nat" && g.FlowsNow > 0:
+			return fmt.Errorf("%s still counts %d flows of sessions that ended", name, g.FlowsNow)
+		}
+	}
+	return nil
 }
 
 // upload sends the payload through one session and returns the backend it went
@@ -151,6 +194,7 @@ func difference(before, after map[string]backend) map[string]backend {
 }
 
 // judge says what is wrong with the counters after one upload to one backend.
+// In dsr the gateway sees neither what comes back nor the end of the flow.
 func judge(gained map[string]backend, name, mode string) error {
 	g, known := gained[name]
 	if !known {
@@ -174,7 +218,8 @@ func judge(gained map[string]backend, name, mode string) error {
 	return nil
 }
 
-// proveDrain drains the backend of a living session.
+// proveDrain drains the backend of a living session, which must keep the drain
+// from ending, and enables it again.
 func (l *lab) proveDrain(ctx context.Context) (string, error) {
 	session, name, err := l.openSession(ctx, "exec cat")
 	if err != nil {
@@ -257,7 +302,8 @@ func (l *lab) whileDraining(ctx context.Context, name string, session io.ReadWri
 	}
 }
 
-// echo sends a line through a session of cat and reads it back.
+// echo sends a line through a session of cat and reads it back: the flow lives
+// in both directions.
 func echo(session io.ReadWriter) error {
 	const line = "still here"
 	if _, err := io.WriteString(session, line+"\n"); err != nil {
@@ -270,7 +316,8 @@ func echo(session io.ReadWriter) error {
 	return err
 }
 
-// expectState waits until the backend is in a state.
+// expectState waits until the backend is in a state. Orders are carried out when
+// their command returns; health checks follow.
 func (l *lab) expectState(ctx context.Context, name, want string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.settle)
 	defer cancel()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -50,6 +51,50 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAtRest(t *testing.T) {
+	tests := map[string]struct {
+		gained map[string]backend
+		mode   string
+		want   string // "" if at rest
+	}{
+		"nothing":           {map[string]backend{"b1": {}, "b2": {}}, "nat", ""},
+		"packets in":        {map[string]backend{"b1": {}, "b2": {PacketsIn: 1}}, "nat", "b2 still has traffic"},
+		"packets out":       {map[string]backend{"b1": {PacketsOut: 1}}, "nat", "b1 still has traffic"},
+		"a flow":            {map[string]backend{"b1": {FlowsNow: 2}}, "nat", "b1 still counts 2 flows"},
+		"an unseen end":     {map[string]backend{"b1": {FlowsNow: 2}}, "dsr", ""},
+		"packets in in dsr": {map[string]backend{"b1": {PacketsIn: 1}}, "dsr", "still has traffic"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := (&lab{options: options{mode: tt.mode}}).atRest(tt.gained)
+			if tt.want != "" {
+				wantError(t, err, tt.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The last packets of a session that ended are waited for, and what never comes
+// to rest is said.
+func TestQuiet(t *testing.T) {
+	answer := func(packets string) string {
+		return `echo '{"backends": [{"name": "b1", "packets_in": '` + packets + `'}]}'`
+	}
+	count := `n=$(cat "$0.n" 2>/dev/null || echo 0); n=$((n+1)); echo $n > "$0.n"; `
+	l := &lab{options: options{mode: "nat", settle: 20 * time.Second}}
+	l.sluice = program(t, count+`[ $n -gt 3 ] && n=3; `+answer("$n"))
+	got, err := l.quiet(t.Context())
+	if err != nil || got["b1"].PacketsIn != 3 {
+		t.Errorf("at rest the counters are %+v (%v), want 3 packets", got, err)
+	}
+	l.settle = time.Second
+	l.sluice = program(t, count+answer("$n"))
+	_, err = l.quiet(t.Context())
+	wantError(t, err, "b1 still has traffic")
 }
 
 func TestDifference(t *testing.T) {

@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// report is what the lab tells people: a subject and one line about it.
+// report is what the lab tells people: a subject and one line about it, the
+// first word of which is "ok" where something was proven.
 type report struct{ w io.Writer }
 
 // line writes one line. That nobody reads it is no reason to stop; whoever

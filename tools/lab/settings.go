@@ -47,12 +47,14 @@ services:
 {{- end}}
 `))
 
+// serviceSettings is one service of the settings file.
 type serviceSettings struct {
 	Name     string
 	Listen   netip.AddrPort
 	Backends []backendSettings
 }
 
+// backendSettings is one backend of a service.
 type backendSettings struct {
 	Name string
 	Addr netip.AddrPort

@@ -86,12 +86,14 @@ func (s *site) acquire() (made bool, err error) {
 	}
 }
 
+// same compares by inode: a path may lead to another directory by now.
 func same(file *os.File, path string) bool {
 	a, errA := file.Stat()
 	b, errB := os.Stat(path)
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
+// taken says who has the lock, for people to find it.
 func (s *site) taken(cause error) error {
 	if !errors.Is(cause, unix.EWOULDBLOCK) {
 		return fmt.Errorf("lock %s: %v", s.dir, cause)
@@ -154,6 +156,7 @@ func mountsBelow(mountinfo, dir string) []string {
 	return points
 }
 
+// sweepFiles comes after sweepMounts, or it would remove the pins one by one.
 func (s *site) sweepFiles() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {

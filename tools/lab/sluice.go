@@ -27,15 +27,19 @@ const (
 // sluice is the program under show: "sluice run" as a process in the gateway's
 // namespace, and its commands.
 type sluice struct {
+	// program is what runs, socket where it listens for commands, log what it
+	// writes to.
 	program, socket, log string
-	ns                   *nettest.Namespace
+	// ns is the gateway's.
+	ns *nettest.Namespace
 	// patience is how long stop waits before it uses force.
 	patience time.Duration
 	daemon   *nettest.Cmd
 	ended    chan struct{} // closed when the daemon has ended
 }
 
-// What the lab reads of the --json answers.
+// What the lab reads of the --json answers: the names that scripts rely on, and
+// none of the product's own types, so that a renamed field is noticed here.
 type (
 	statusAnswer struct {
 		PID         int `json:"pid"`
@@ -136,6 +140,7 @@ func (s *sluice) ready(ctx context.Context) (statusAnswer, error) {
 	if err != nil {
 		return status, fmt.Errorf("wait for sluice run: %w%s", err, s.lastWords())
 	}
+	// Health checks need their rises before anything is steered.
 	err = s.poll(ctx, func() error {
 		backends, err := s.backends(ctx)
 		if err != nil {
@@ -187,7 +192,8 @@ func (s *sluice) command(ctx context.Context, args ...string) *nettest.Cmd {
 	return cmd
 }
 
-// do runs a sluice command and returns what it printed.
+// do runs a sluice command and returns what it printed; its complaints, hints
+// included, are in the error.
 func (s *sluice) do(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := s.command(ctx, args...)
 	var out, complaint bytes.Buffer
@@ -211,7 +217,7 @@ func (s *sluice) query(ctx context.Context, answer any, args ...string) error {
 	return nil
 }
 
-// backends returns the backends by name.
+// backends returns the backends by name, as "sluice show backends" does.
 func (s *sluice) backends(ctx context.Context) (map[string]backend, error) {
 	var answer backendsAnswer
 	if err := s.query(ctx, &answer, "show", "backends"); err != nil {
@@ -224,7 +230,8 @@ func (s *sluice) backends(ctx context.Context) (map[string]backend, error) {
 	return backends, nil
 }
 
-// lastWords is the end of the daemon's log.
+// lastWords is the end of the daemon's log, which is gone with the lab: whoever
+// sees the error has nothing else to look at.
 func (s *sluice) lastWords() string {
 	const enough = 600
 	log, err := os.ReadFile(s.log)

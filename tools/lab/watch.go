@@ -61,7 +61,9 @@ func (l *lab) invitation() []string {
 		"")
 }
 
-// drawn runs the view and draws each of its pictures below head.
+// drawn runs the view and draws each of its pictures below head. One read is one
+// picture: the view writes each at once and then rests, and should one ever come
+// in two parts, the next is whole again.
 func drawn(view *nettest.Cmd, screen *os.File, head []string) error {
 	pictures, err := view.StdoutPipe()
 	if err != nil {

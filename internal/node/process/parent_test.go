@@ -91,8 +91,11 @@ func pidsIn(base, word string) []int {
 	var pids []int
 	for line := range strings.Lines(string(text)) {
 		if w, pid, _ := strings.Cut(strings.TrimSpace(line), " "); w == word {
-			n, _ := strconv.Atoi(pid)
-			pids = append(pids, n)
+			// A number that is not there must not become 0, which is for kill
+			// this test's own process group.
+			if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+				pids = append(pids, n)
+			}
 		}
 	}
 	return pids
