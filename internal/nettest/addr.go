@@ -55,6 +55,7 @@ func (n *Namespace) DelRoute(dst netip.Prefix) error {
 	return nil
 }
 
+// ipNet is a prefix as netlink takes it.
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -97,6 +97,8 @@ type GatewayOptions struct {
 	Direct bool
 }
 
+// withDefaults fills in what may be left out, and refuses what the address plan
+// does not hold.
 func (o GatewayOptions) withDefaults() (GatewayOptions, error) {
 	if o.Backends == 0 {
 		o.Backends = 3

@@ -29,6 +29,8 @@ func (g *Gateway) build(o GatewayOptions) error {
 	return g.Settled(ctx)
 }
 
+// namespace makes one of the gateway's namespaces and notes it for Close at once:
+// the next step may fail.
 func (g *Gateway) namespace(o GatewayOptions, label string) (*Namespace, error) {
 	name := ""
 	if o.Name != "" {
@@ -42,6 +44,8 @@ func (g *Gateway) namespace(o GatewayOptions, label string) (*Namespace, error) 
 	return n, nil
 }
 
+// buildSwitch makes the two bridges and the router between them. It comes first:
+// all others plug into it.
 func (g *Gateway) buildSwitch(o GatewayOptions) (err error) {
 	if g.Switch, err = g.namespace(o, "switch"); err != nil {
 		return err
@@ -60,6 +64,8 @@ func (g *Gateway) buildSwitch(o GatewayOptions) (err error) {
 	return nil
 }
 
+// buildClient gives the client a way to the backends through the gateway's
+// kernel, for tests that compare steering with plain forwarding.
 func (g *Gateway) buildClient(o GatewayOptions) (err error) {
 	if g.Client, err = g.namespace(o, "client"); err != nil {
 		return err
@@ -75,6 +81,8 @@ func (g *Gateway) buildClient(o GatewayOptions) (err error) {
 	return nil
 }
 
+// buildGateway puts XDP_PASS on the far ends of both links, so that whatever the
+// gateway's own program sends by XDP arrives.
 func (g *Gateway) buildGateway(o GatewayOptions) (err error) {
 	if g.GW, err = g.namespace(o, "gw"); err != nil {
 		return err
@@ -100,6 +108,7 @@ func (g *Gateway) buildGateway(o GatewayOptions) (err error) {
 	return g.GW.addAddrs(OutsideLink, singles(o.VIPs))
 }
 
+// buildBackends numbers the backends from 1, as people do.
 func (g *Gateway) buildBackends(o GatewayOptions) error {
 	for i := range o.Backends {
 		label := fmt.Sprintf("b%d", i+1)

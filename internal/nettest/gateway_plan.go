@@ -37,6 +37,7 @@ func (s segment) host6(number int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("%s%d", s.v6.Addr(), number))
 }
 
+// pair is a host's address in both families.
 func (s segment) pair(number int) Pair { return Pair{V4: s.host4(number), V6: s.host6(number)} }
 
 func (s segment) holds(a netip.Addr) bool { return s.v4.Contains(a) || s.v6.Contains(a) }

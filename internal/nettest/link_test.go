@@ -117,16 +117,28 @@ func TestSettledAwaitsAddresses(t *testing.T) {
 		t.Errorf("it waits for %q (%v), want the tentative address", waiting, err)
 	}
 	settle(t, a)
+	addrs, err := a.Netlink().AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range addrs {
+		if got.Flags&unix.IFA_F_TENTATIVE != 0 {
+			t.Errorf("%s is tentative although the namespace has settled", got.IPNet)
+		}
+	}
 }
 
 func TestAddresses(t *testing.T) {
 	a, _ := twoHosts(t)
+	if err := a.SetSysctl("net/ipv6/conf/e0/accept_dad", "1"); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range []string{"10.2.0.1/32", "2001:db8::9/128", "2001:db8:1::1/64"} {
 		prefix := netip.MustParsePrefix(p)
 		if err := a.AddAddr("e0", prefix); err != nil {
 			t.Fatal(err)
 		}
-		// No duplicate address detection holds it back.
+		// No duplicate address detection holds it back, not even where it is on.
 		l, err := a.Listen(netip.AddrPortFrom(prefix.Addr(), 0))
 		if err != nil {
 			t.Fatalf("listen right after adding %s: %v", p, err)

@@ -32,6 +32,7 @@ type Namespace struct {
 // nsID is what tells one namespace from another: the inode of its nsfs file.
 type nsID struct{ dev, ino uint64 }
 
+// nsIDOf follows a link in /proc or a bind mount to the namespace itself.
 func nsIDOf(path string) (nsID, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -114,6 +115,7 @@ func (n *Namespace) Do(fn func() error) error {
 	return onThread(n.enter, fn)
 }
 
+// enter moves the calling thread into the namespace.
 func (n *Namespace) enter() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

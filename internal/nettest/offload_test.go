@@ -3,6 +3,9 @@ package nettest
 import (
 	"net/netip"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -77,4 +80,46 @@ func TestWirelikePacketsAreSegments(t *testing.T) {
 			t.Errorf("%s sent %d bytes, less than were exchanged", n.Name(), st.TxBytes)
 		}
 	}
+}
+
+// A hook at the sender's egress counts what the wire carries: that is what exact
+// counters are compared with.
+func TestWirelikePacketsAreSegmentsAtEgressHooks(t *testing.T) {
+	Require(t, Program("nft"))
+	a, b := twoHosts(t)
+	nft(t, a, "add table netdev t", "add chain netdev t out { type filter hook egress device e0 priority 0; }",
+		"add rule netdev t out tcp dport 9999 counter")
+	s := ServeForTest(t, b, netip.MustParseAddrPort("10.1.0.2:9999"), ServerOptions{})
+	conns, err := OpenConns(t.Context(), a, s.Addr(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conns.Close()
+	const size, segment = 1 << 20, 1448
+	if _, err := conns[0].Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all has arrived", func() bool { return s.BytesIn() == size })
+	fields := strings.Fields(nft(t, a, "list chain netdev t out"))
+	at := slices.Index(fields, "packets")
+	if at < 0 {
+		t.Fatalf("no counter in %q", fields)
+	}
+	if packets, err := strconv.Atoi(fields[at+1]); err != nil || packets < size/segment {
+		t.Errorf("the hook counted %s packets (%v), want at least %d", fields[at+1], err, size/segment)
+	}
+}
+
+// nft runs nft commands in a namespace and returns what they print.
+func nft(t *testing.T, n *Namespace, commands ...string) string {
+	t.Helper()
+	program, err := FindProgram("nft")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := n.Command(t.Context(), program, strings.Join(commands, "; ")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft %q: %v: %s", commands, err, out)
+	}
+	return string(out)
 }

@@ -39,6 +39,8 @@ func (n *Namespace) AttachPass(name string) error {
 	})
 }
 
+// passProgram is built here and not compiled from C: two instructions need no
+// compiler.
 func passProgram() (*ebpf.Program, error) {
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "pass",

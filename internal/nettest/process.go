@@ -18,14 +18,10 @@ const grace = 500 * time.Millisecond
 // left. The namespace is ours, so whoever is in it was started for us, by us or
 // by an operator in the lab.
 func endProcesses(id nsID) error {
-	self, err := nsIDOf("/proc/self/ns/net")
-	if err != nil {
-		return fmt.Errorf("identify the own namespace: %v", err)
+	if err := expendable(id); err != nil {
+		return err
 	}
-	if id == self {
-		return errors.New("end processes: refused in the namespace of this very process")
-	}
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGTERM} {
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL, unix.SIGKILL} {
 		found, err := processesIn(id)
 		if err != nil || len(found) == 0 {
 			return err
@@ -47,6 +43,19 @@ func endProcesses(id nsID) error {
 		err = fmt.Errorf("end processes: %d survive SIGKILL, process %d among them", len(left), left[0].pid)
 	}
 	return err
+}
+
+// expendable refuses the namespaces that we and process 1 live in: a mistake
+// there would end the whole machine.
+func expendable(id nsID) error {
+	for _, who := range []string{"thread-self", "1"} {
+		// Whose namespace we may not read, we may not signal either.
+		lives, err := nsIDOf("/proc/" + who + "/ns/net")
+		if err == nil && lives == id {
+			return fmt.Errorf("end processes: refused, the namespace is that of process %s", who)
+		}
+	}
+	return nil
 }
 
 // process is one that is held by a descriptor, so that its number cannot become

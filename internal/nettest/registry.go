@@ -14,6 +14,7 @@ import (
 // registry is where iproute2 looks for named namespaces.
 const registry = "/run/netns"
 
+// registered is the file that names a namespace.
 func registered(name string) string { return filepath.Join(registry, name) }
 
 // register bind-mounts the namespace file at path under a name.

@@ -105,6 +105,8 @@ func (s *Server) Close() error {
 	return errors.Join(err, s.broken)
 }
 
+// accept ends with the listener. Any other error ends it too, and Close tells:
+// going on would spin where descriptors have run out.
 func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept()
@@ -121,6 +123,7 @@ func (s *Server) accept() {
 	}
 }
 
+// admit counts a connection, unless the server closed while it was accepted.
 func (s *Server) admit(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,6 +137,7 @@ func (s *Server) admit(conn net.Conn) bool {
 	return true
 }
 
+// handle carries one connection to its end.
 func (s *Server) handle(conn net.Conn) {
 	defer func() {
 		conn.Close()
@@ -164,18 +168,22 @@ func (s *Server) handle(conn net.Conn) {
 	}
 }
 
-// countingWriter counts what was written.
+// countingWriter counts what was written. It counts first, so that whoever has
+// received a byte finds it counted.
 type countingWriter struct {
 	io.Writer
 	count *atomic.Int64
 }
 
+// Write implements io.Writer.
 func (w *countingWriter) Write(p []byte) (int, error) {
+	w.count.Add(int64(len(p)))
 	n, err := w.Writer.Write(p)
-	w.count.Add(int64(n))
+	w.count.Add(int64(n - len(p)))
 	return n, err
 }
 
+// addrPort writes IPv4 the short way, as callers compare it.
 func addrPort(a net.Addr) netip.AddrPort {
 	p := a.(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())

@@ -53,9 +53,9 @@ func (n *Namespace) unsettled() (string, error) {
 	return n.unusable(up)
 }
 
-// unusable names an IPv6 address on one of the links that the kernel still holds
-// back, or has not made its own yet: that comes after the address, even without
-// duplicate address detection. IPv4 knows neither.
+// unusable names an IPv6 address on one of the links that the kernel has not
+// made its own yet. The local route that says so comes after the address, and
+// after duplicate address detection where that is on. IPv4 has no such gap.
 func (n *Namespace) unusable(links map[int]bool) (string, error) {
 	addrs, err := n.nl.AddrList(nil, netlink.FAMILY_V6)
 	if err != nil {
@@ -73,7 +73,7 @@ func (n *Namespace) unusable(links map[int]bool) (string, error) {
 		}
 	}
 	for _, a := range addrs {
-		if links[a.LinkIndex] && (a.Flags&unix.IFA_F_TENTATIVE != 0 || !own[a.IP.String()]) {
+		if links[a.LinkIndex] && !own[a.IP.String()] {
 			return a.IPNet.String(), nil
 		}
 	}

@@ -47,6 +47,7 @@ func onThread(enter, fn func() error) error {
 // homeThread is a locked thread that remembers its network namespace.
 type homeThread struct{ file *os.File }
 
+// lockThread gives the calling goroutine a thread of its own.
 func lockThread() (*homeThread, error) {
 	runtime.LockOSThread()
 	// thread-self, not self: the latter is the main thread, which may be

@@ -52,6 +52,8 @@ func (f Frame) Bytes() ([]byte, error) {
 	return b, nil
 }
 
+// check refuses what has no form on the wire. Everything that has one, however
+// wrong, is built: that is what the frames are for.
 func (f Frame) check() error {
 	switch src, dst := f.Src.Addr(), f.Dst.Addr(); {
 	case src.IsValid() != dst.IsValid() || src.Is4() != dst.Is4():
@@ -97,6 +99,7 @@ func (f Frame) appendIP(b []byte) []byte {
 	return append(b, body...)
 }
 
+// appendIPv4 computes the header honestly first; lies come on top.
 func (f Frame) appendIPv4(b []byte, body int) []byte {
 	header := make([]byte, ipv4Len, ipv4Len+maxOptions)
 	header[0] = 4<<4 | byte((ipv4Len+len(f.IPOptions))/4)
@@ -142,6 +145,7 @@ func (f Frame) fragmentWord() uint16 {
 
 func (f Frame) isFragment() bool { return f.MoreFragments || f.FragmentOffset > 0 }
 
+// appendIPv6 has no checksum to keep right when it lies.
 func (f Frame) appendIPv6(b []byte, body int) []byte {
 	chain := f.extensions()
 	header := make([]byte, ipv6Len)
@@ -168,6 +172,7 @@ type chain struct {
 	bytes []byte
 }
 
+// extensions puts the fragment header last, next to what is fragmented.
 func (f Frame) extensions() chain {
 	c := chain{first: f.Protocol}
 	if f.isFragment() {
@@ -204,6 +209,7 @@ func (f Frame) transport() []byte {
 	}
 }
 
+// tcp is the segment, its checksum over all of it whatever DataOffset says.
 func (f Frame) tcp() []byte {
 	b := make([]byte, tcpLen, tcpLen+len(f.Options)+len(f.Payload))
 	binary.BigEndian.PutUint16(b, f.Src.Port())
@@ -226,6 +232,7 @@ func (f Frame) tcp() []byte {
 	return b
 }
 
+// icmp is the message. Only IPv6's covers the addresses by its checksum.
 func (f Frame) icmp() []byte {
 	b := make([]byte, icmpLen, icmpLen+len(f.Payload))
 	b[0], b[1] = f.ICMP.Type, f.ICMP.Code

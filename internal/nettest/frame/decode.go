@@ -120,6 +120,7 @@ func (d *decoder) packetEnds(b []byte, length int) {
 	}
 }
 
+// ipv4 refuses what Frame has no field for, so that nothing is lost unseen.
 func (d *decoder) ipv4(b []byte) error {
 	var ip layers.IPv4
 	if err := d.layer(&ip, b); err != nil {
@@ -148,6 +149,8 @@ func (d *decoder) ipv4(b []byte) error {
 	return d.transport(&ip, ip.Payload)
 }
 
+// ipv6 is by hand but for the pseudo header: gopacket takes a hop-by-hop header
+// for a part of this one, and a payload length of 0 for a mistake.
 func (d *decoder) ipv6(b []byte) error {
 	if len(b) < ipv6Len || b[0]>>4 != 6 {
 		return errors.New("ipv6: no whole header")
@@ -189,6 +192,8 @@ func (d *decoder) extensions(b []byte) ([]byte, error) {
 	}
 }
 
+// fragment reads the header that Bytes makes of the fragment fields. On a packet
+// that is whole they would not bring it back.
 func (d *decoder) fragment(b []byte) ([]byte, error) {
 	if len(b) < fragmentLen {
 		return nil, errors.New("a fragment header is cut")
@@ -213,6 +218,7 @@ func (d *decoder) addresses(src, dst []byte) {
 	d.f.Src, d.f.Dst = netip.AddrPortFrom(s, 0), netip.AddrPortFrom(t, 0)
 }
 
+// transport leaves whatever is neither TCP nor ICMP in Payload.
 func (d *decoder) transport(ip gopacket.NetworkLayer, b []byte) error {
 	is4 := d.f.EtherType == TypeIPv4
 	switch {

@@ -153,6 +153,7 @@ func (f Frame) defaults() Frame {
 	return f
 }
 
+// protocol is what the other fields make the packet.
 func (f Frame) protocol() uint8 {
 	switch {
 	case f.ICMP == nil:

@@ -224,7 +224,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"reserved tcp bit":       change(whole, 46, 0x54),
 		"protocol 0":             change(whole, 23, 0),
 		"reserved fragment bits": change(Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8}), 57, 8|2),
-		"fragment that is whole": change(Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8}), 57, 0),
+		"fragment that is whole": change(Must(Frame{Src: client6, Dst: vip6, Protocol: ProtoUDP, FragmentOffset: 8}), 57, 0),
 		"cut extension":          change(whole6, 20, ProtoHopByHop),
 		"cut fragment":           Must(Frame{Src: client6, Dst: vip6, FragmentOffset: 8, Lies: Lies{IPLength: new(uint16(4))}}),
 		"half an icmp": Must(Frame{

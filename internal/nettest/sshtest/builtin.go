@@ -36,6 +36,8 @@ type builtIn struct {
 	tasks sync.WaitGroup
 }
 
+// startBuiltIn listens before it returns, so there is nothing to wait for. The
+// server outlives ctx, which is for starting it.
 func startBuiltIn(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*Server, error) {
 	b := &builtIn{ns: n, name: o.Name, config: builtInConfig(o), conns: make(map[net.Conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -55,6 +57,7 @@ func startBuiltIn(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*
 	}, nil
 }
 
+// builtInConfig lets anybody be root who holds an authorized key.
 func builtInConfig(o ServerOptions) *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		ServerVersion: builtInVersion,
@@ -72,6 +75,7 @@ func builtInConfig(o ServerOptions) *ssh.ServerConfig {
 	return config
 }
 
+// accept ends with its listener.
 func (b *builtIn) accept(l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -84,6 +88,7 @@ func (b *builtIn) accept(l net.Listener) {
 	}
 }
 
+// admit notes a connection, so that stop can cut it.
 func (b *builtIn) admit(conn net.Conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

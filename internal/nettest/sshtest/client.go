@@ -60,6 +60,8 @@ func (c *Client) UseBuiltIn() { c.program = "" }
 
 func (c *Client) file(name string) string { return filepath.Join(c.dir, name) }
 
+// config names every file that ssh would else look for at home, and refuses to
+// ask: nobody is there to answer.
 func (c *Client) config() string {
 	return strings.Join([]string{
 		"User root",
@@ -113,6 +115,7 @@ func knownHost(a netip.AddrPort) string {
 	return fmt.Sprintf("[%s]:%d", a.Addr(), a.Port())
 }
 
+// trusts is the built-in client's known_hosts.
 func (c *Client) trusts(addr netip.AddrPort, key ssh.PublicKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 // Key is an Ed25519 key pair of a test. The zero value is none.
 type Key struct{ pair *keyPair }
 
+// keyPair is behind a pointer so that keys compare, with none as well.
 type keyPair struct {
 	private ed25519.PrivateKey
 	signer  ssh.Signer

@@ -45,7 +45,8 @@ func (s *Session) Close() error {
 	return s.err
 }
 
-// startProgram logs in with OpenSSH's ssh.
+// startProgram logs in with OpenSSH's ssh. What it complains of, such as a host
+// key it does not know, is told with the error at the end.
 func (c *Client) startProgram(ctx context.Context, addr netip.AddrPort, command string) (*Session, error) {
 	cmd := c.SSH(ctx, addr, command)
 	var complaint bytes.Buffer
@@ -77,47 +78,53 @@ func (c *Client) startBuiltIn(ctx context.Context, addr netip.AddrPort, command 
 	if err != nil {
 		return nil, err
 	}
-	// ctx ends the connection, whatever it waits for.
+	// ctx ends the connection, whatever waits for it just then.
 	release := context.AfterFunc(ctx, func() { conn.Close() })
-	fail := func(err error) (*Session, error) {
+	s, err := c.sessionOn(conn, addr, command)
+	if err != nil {
 		release()
 		conn.Close()
 		return nil, err
 	}
+	end := s.wait
+	s.wait = func() error {
+		defer release()
+		return end()
+	}
+	return s, nil
+}
+
+// sessionOn logs in over a connection, which the session closes at its end. On
+// an error that is left to the caller.
+func (c *Client) sessionOn(conn net.Conn, addr netip.AddrPort, command string) (*Session, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeWithin)); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	transport, channels, requests, err := ssh.NewClientConn(conn, addr.String(), c.builtInConfig(addr))
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
-		return fail(err)
+		return nil, err
 	}
 	client := ssh.NewClient(transport, channels, requests)
 	remote, err := client.NewSession()
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	input, err := remote.StdinPipe()
-	if err != nil {
-		return fail(err)
-	}
-	output, err := remote.StdoutPipe()
-	if err != nil {
-		return fail(err)
+	input, inputErr := remote.StdinPipe()
+	output, outputErr := remote.StdoutPipe()
+	if err := errors.Join(inputErr, outputErr); err != nil {
+		return nil, err
 	}
 	if err := remote.Start(command); err != nil {
-		return fail(err)
+		return nil, err
 	}
-	wait := func() error {
-		err := remote.Wait()
-		release()
-		return errors.Join(err, client.Close())
-	}
+	wait := func() error { return errors.Join(remote.Wait(), client.Close()) }
 	return &Session{input: input, output: output, wait: wait}, nil
 }
 
+// builtInConfig trusts what [Client.Trust] was told, and nothing else.
 func (c *Client) builtInConfig(addr netip.AddrPort) *ssh.ClientConfig {
 	return &ssh.ClientConfig{
 		User: "root",

@@ -26,6 +26,10 @@ func TestLogin(t *testing.T) {
 			t.Errorf("output is %q", out)
 		}
 		wantError(t, err, "exit 3", local4.String())
+		// Without input means that there is an end to read, not nothing.
+		if out, err := c.Run(within(t), local4, "cat; echo end"); err != nil || out != "end\n" {
+			t.Errorf("a command that reads its input got %q (%v)", out, err)
+		}
 		_, err = c.Run(within(t), local4, "kill -9 $$")
 		wantError(t, err, "kill -9")
 	})
@@ -151,8 +155,12 @@ func TestLoginEndsWithItsContext(t *testing.T) {
 			c := newClient(t, n, builtIn)
 			ctx, cancel := contextUntil(t, func() bool { return silent.Open() > 0 })
 			defer cancel()
+			began := time.Now()
 			if _, err := c.Backend(ctx, local4); err == nil {
 				t.Error("logged in to a server that says nothing")
+			}
+			if took := time.Since(began); took > handshakeWithin/2 {
+				t.Errorf("it ended after %v, not with its context", took)
 			}
 		})
 	}

@@ -26,6 +26,7 @@ const privSepDir = "/run/sshd"
 // startWithin is how long sshd may take to answer on a loaded machine.
 const startWithin = 15 * time.Second
 
+// startOpenSSH says why sshd does not start by quoting it.
 func startOpenSSH(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*Server, error) {
 	config, err := o.write()
 	if err != nil {
@@ -74,6 +75,8 @@ func (o ServerOptions) write() (string, error) {
 
 // config is the server's sshd_config. The first value of a keyword wins.
 func (o ServerOptions) config() string {
+	// Unreadable means that we are not root, and fail at something else.
+	shadow, _ := os.ReadFile("/etc/shadow")
 	lines := append([]string{}, o.Config...)
 	for _, a := range o.Addrs {
 		lines = append(lines, "ListenAddress "+a.String())
@@ -88,7 +91,7 @@ func (o ServerOptions) config() string {
 		"PermitRootLogin prohibit-password",
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
-		"UsePAM "+usePAM(),
+		"UsePAM "+usePAM(string(shadow)),
 		"UseDNS no",
 		"PrintMotd no",
 		"PrintLastLog no",
@@ -100,10 +103,10 @@ func (o ServerOptions) config() string {
 }
 
 // usePAM is "no" where it can be: PAM would start a system session for each
-// login. Where root's password is locked, sshd lets root in through PAM only.
-func usePAM() string {
-	shadow, err := os.ReadFile("/etc/shadow")
-	if err == nil && strings.HasPrefix("\n"+string(shadow), "\nroot:!") {
+// login. Where root's password is locked, by "!" in /etc/shadow, sshd lets root
+// in through PAM only, with a key too.
+func usePAM(shadow string) string {
+	if strings.Contains("\n"+shadow, "\nroot:!") {
 		return "yes"
 	}
 	return "no"

@@ -1,12 +1,17 @@
 package sshtest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,6 +109,98 @@ func TestConfig(t *testing.T) {
 	}
 	if !strings.HasPrefix(config, "MaxStartups 1\n") {
 		t.Error("the caller's lines do not come first, so they do not win")
+	}
+}
+
+func TestUsePAM(t *testing.T) {
+	const other = "daemon:!:1:0:99999:7:::\n"
+	for shadow, want := range map[string]string{
+		"":                           "no",
+		"root:*:1:0:99999:7:::\n":    "no",
+		"root:$y$x:1:0:99999:7:::\n": "no",
+		"root:!:1:0:99999:7:::\n":    "yes",
+		other + "root:!$y$x:1:::\n":  "yes",
+		other + "root:*:1:::\n":      "no",
+		"toroot:!:1:::\n":            "no",
+	} {
+		if got := usePAM(shadow); got != want {
+			t.Errorf("UsePAM is %q with %q, want %q", got, shadow, want)
+		}
+	}
+}
+
+func TestAwaitBannerIsPatientOnlyAsLongAsAsked(t *testing.T) {
+	n := nettest.ForTest(t)
+	nettest.ServeForTest(t, n, local4, nettest.ServerOptions{})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := awaitBanner(ctx, n, local4, nil)
+	wantError(t, err, "does not answer")
+	died := make(chan struct{})
+	close(died)
+	_, err = awaitBanner(within(t), n, local6, died)
+	wantError(t, err, "ended at once")
+}
+
+// Clients that connect and say nothing do not keep the built-in server from
+// closing, and its sessions run at once.
+func TestBuiltInServesManyAtOnce(t *testing.T) {
+	n := nettest.ForTest(t)
+	c := newClient(t, n, true)
+	s := newServer(t, n, c, true)
+	silent, err := nettest.OpenConns(within(t), n, local4, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	var group sync.WaitGroup
+	for range 10 {
+		group.Go(func() {
+			if name, err := c.Backend(within(t), local4); err != nil || name != "b1" {
+				t.Errorf("backend is %q (%v)", name, err)
+			}
+		})
+	}
+	group.Wait()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Backends of one VIP share a key, so that clients meet one host.
+func TestServersShareAHostKey(t *testing.T) {
+	n := nettest.ForTest(t)
+	key, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, n, true)
+	for i, builtIn := range []bool{true, false} {
+		if !builtIn {
+			nettest.Require(t, nettest.Program("sshd"))
+		}
+		addr := netip.AddrPortFrom(local4.Addr(), uint16(22+i))
+		dir := t.TempDir()
+		s, err := Start(within(t), n, ServerOptions{
+			Name: "b1", Dir: dir, BuiltIn: builtIn, HostKey: key,
+			Addrs: []netip.AddrPort{addr}, Authorized: []ssh.PublicKey{c.PublicKey()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if !bytes.Equal(s.HostKey().Marshal(), key.Public().Marshal()) {
+			t.Error("it shows another key than it was given")
+		}
+		if err := c.Trust(addr, key.Public()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Backend(within(t), addr); err != nil {
+			t.Error(err)
+		}
+		if info, err := os.Stat(filepath.Join(dir, "host_key")); !builtIn && (err != nil || info.Mode().Perm() != 0o600) {
+			t.Errorf("the key file has mode %v (%v)", info.Mode(), err)
+		}
 	}
 }
 
@@ -219,11 +316,10 @@ func TestTerminalSize(t *testing.T) {
 	}
 }
 
-func TestBuiltInRefuses(t *testing.T) {
-	n := nettest.ForTest(t)
-	c := newClient(t, n, true)
-	newServer(t, n, c, true)
-	conn, err := n.Dial(within(t), local4)
+// bare logs in with x/crypto, for requests that Client does not make.
+func bare(t *testing.T, c *Client) *ssh.Client {
+	t.Helper()
+	conn, err := c.ns.Dial(within(t), local4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +328,60 @@ func TestBuiltInRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := ssh.NewClient(transport, channels, requests)
-	defer client.Close()
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// The terminal has the size that the client said, and takes a new one.
+func TestBuiltInTerminalFollowsTheClients(t *testing.T) {
+	n := nettest.ForTest(t)
+	c := newClient(t, n, true)
+	newServer(t, n, c, true)
+	s, err := bare(t, c).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestPty("vt220", 43, 132, ssh.TerminalModes{}); err != nil {
+		t.Fatal(err)
+	}
+	input, inputErr := s.StdinPipe()
+	output, outputErr := s.StdoutPipe()
+	const script = "stty -echo; stty size; read x; stty size; echo by name > /dev/tty; sleep 100 & disown; exit 0"
+	if err := errors.Join(inputErr, outputErr, s.Start(script)); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(output)
+	if line, err := lines.ReadString('\n'); err != nil || line != "43 132\r\n" {
+		t.Errorf("at first the size is %q (%v)", line, err)
+	}
+	if err := s.WindowChange(50, 200); err != nil {
+		t.Fatal(err)
+	}
+	// The request has no answer; the next one on the channel comes after it.
+	if _, err := s.SendRequest("nothing", true, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(input, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := lines.ReadString('\n'); err != nil || line != "50 200\r\n" {
+		t.Errorf("after the change the size is %q (%v)", line, err)
+	}
+	// It is the program's controlling terminal, and gone with the program
+	// whatever that leaves behind.
+	if rest, err := io.ReadAll(lines); err != nil || string(rest) != "by name\r\n" {
+		t.Errorf("then it showed %q (%v)", rest, err)
+	}
+	if err := s.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBuiltInRefuses(t *testing.T) {
+	n := nettest.ForTest(t)
+	c := newClient(t, n, true)
+	newServer(t, n, c, true)
+	client := bare(t, c)
 	if _, _, err := client.OpenChannel("direct-tcpip", nil); err == nil {
 		t.Error("it forwards")
 	}

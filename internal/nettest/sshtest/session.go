@@ -95,6 +95,7 @@ func (s *session) handle(ctx context.Context, r *ssh.Request) (ok bool, await fu
 	}
 }
 
+// shell is for people too, who expect history and completion.
 func shell() string {
 	if path, err := exec.LookPath("bash"); err == nil {
 		return path
@@ -102,6 +103,7 @@ func shell() string {
 	return "/bin/sh"
 }
 
+// openTerminal keeps the terminal until a program takes it.
 func (s *session) openTerminal(payload []byte) bool {
 	var p ptyRequest
 	if s.terminal != nil || ssh.Unmarshal(payload, &p) != nil {
@@ -171,12 +173,12 @@ func (s *session) startOnTerminal(cmd *nettest.Cmd) (wait func() error, err erro
 	output := make(chan struct{})
 	s.server.tasks.Go(func() {
 		defer close(output)
-		// It ends with EIO when nobody has the far end open any more.
+		// It ends with EIO when the program, which leads the terminal, has
+		// ended: then the kernel hangs up on whoever else has it open.
 		_, _ = io.Copy(s.channel, t.near)
 	})
 	return func() error {
 		err := cmd.Wait()
-		_ = t.near.SetReadDeadline(time.Now().Add(lingerTime))
 		<-output
 		t.near.Close()
 		return err

@@ -10,6 +10,7 @@ import (
 // terminal is a pseudo terminal: near is ours, far is the program's.
 type terminal struct{ near, far *os.File }
 
+// openTerminal makes a terminal that nobody leads yet.
 func openTerminal() (*terminal, error) {
 	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -48,7 +49,7 @@ func (t *terminal) close() {
 }
 
 // control runs fn on a file's descriptor and leaves the file pollable, which
-// File.Fd would not: deadlines on near are needed.
+// File.Fd would not: closing near must end a read that waits.
 func control(f *os.File, fn func(fd int) error) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
