@@ -74,12 +74,18 @@ func (t *Table) adoptRecords(m *model, services map[loader.ServiceID]loader.Serv
 		if _, known := m.services[id]; known {
 			continue
 		}
-		r, err := t.dp.Ring(id)
-		if err != nil {
-			return fmt.Errorf("ring of %v: %v", record.Listen, err)
+		s := service{id: id, record: record, name: record.Listen.String(), phase: phaseRemoved}
+		if !t.dp.Published(id) {
+			// Another mode took the address, or it never had one.
+			s.phase = phaseReplaced
 		}
-		s := service{id: id, record: record, name: record.Listen.String(), ring: r}
-		s.layout = standing(r, members)
+		if s.steers() {
+			var err error
+			if s.ring, err = t.dp.Ring(id); err != nil {
+				return fmt.Errorf("ring of %v: %w", record.Listen, err)
+			}
+			s.layout = standing(s.ring, members)
+		}
 		m.services[id] = s
 	}
 	for id, record := range members {
@@ -89,7 +95,7 @@ func (t *Table) adoptRecords(m *model, services map[loader.ServiceID]loader.Serv
 		if _, ok := m.backends[record.Addr]; !ok {
 			m.backends[record.Addr] = backend{addr: record.Addr, name: record.Addr.String(), order: m.orders[record.Addr]}
 		}
-		mem := member{record: record, retired: t.opt.monotonic()}
+		mem := member{record: record}
 		if s := m.services[record.Service]; s.oneWay() {
 			mem.check = t.checkAddr(id, s.record.Listen.Addr())
 		}

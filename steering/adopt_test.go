@@ -220,7 +220,7 @@ func TestNewErrors(t *testing.T) {
 
 func TestCheckAddresses(t *testing.T) {
 	r := newRig(t)
-	for id, want := range map[loader.MemberID]string{1: "169.254.64.1", 256: "169.254.65.0", maxMemberID: "169.254.127.254"} {
+	for id, want := range map[loader.MemberID]string{1: "169.254.64.1", 256: "169.254.65.0", maxMemberID: "169.254.127.255"} {
 		if got := r.table.checkAddr(id, vip.Addr()).String(); got != want {
 			t.Errorf("member %d is checked at %s, want %s", id, got, want)
 		}

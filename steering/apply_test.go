@@ -176,9 +176,9 @@ func TestBackendThatIsThisNodeIsRefused(t *testing.T) {
 	r := newRig(t)
 	r.apply(serving("b1"))
 	r.allUp()
-	r.resolver.local = backendAddr("b2").Addr()
+	r.resolver.local = backendAddr("b3").Addr()
 	_, err := r.table.Apply(context.Background(), settings(serving("b1", "b2", "b3")))
-	if err == nil || err.Error() != `apply settings: service "ssh": backend "b2": resolve next hop of 10.0.0.2: it is an address of this node` {
+	if err == nil || err.Error() != `apply settings: service "ssh": backend "b3": resolve next hop of 10.0.0.3: it is an address of this node` {
 		t.Errorf("error is %v", err)
 	}
 	r.wantTakers(vip, "b1")

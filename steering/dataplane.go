@@ -22,10 +22,13 @@ type Dataplane interface {
 	PutService(loader.ServiceID, loader.Service) error
 	Publish(loader.ServiceID) error
 	Withdraw(loader.ServiceID) error
+	// Published reports whether packets reach the service.
+	Published(loader.ServiceID) bool
 	DeleteService(loader.ServiceID) error
 	PutMember(loader.MemberID, loader.Member) error
 	DeleteMember(loader.MemberID) error
-	// Ring returns the entries of a service that has a record.
+	// Ring returns the entries of a service that has a record. It must not be
+	// used once the record is deleted.
 	Ring(loader.ServiceID) (Ring, error)
 	// PutCheck makes the check address reach the member on the clients' path.
 	PutCheck(check netip.Addr, m loader.MemberID) error
@@ -40,6 +43,8 @@ type Dataplane interface {
 	// Scan visits every flow until visit returns false. A flow that comes or
 	// goes meanwhile may be missed; one that stays is visited exactly once.
 	Scan(ctx context.Context, visit func(loader.Flow) bool) error
+	// Find returns the flow of a client with a service, if there is one.
+	Find(id loader.ServiceID, client netip.AddrPort) (f loader.Flow, found bool, err error)
 	// Expire removes the flows that are past their lifetime.
 	Expire(ctx context.Context) (removed int, err error)
 	// Kill makes the dataplane answer every further packet of the flows by a

@@ -55,14 +55,13 @@ func (e *Explanation) drop(reason, format string, args ...any) {
 // Explain follows a packet from client to listen without sending one. A zero
 // listen stands for the service of the flow the client has, or for the only
 // service. Errors match ErrUnknown where listen is no service and ErrNeedListen
-// where it cannot be guessed; others are those of Flows.
+// where it cannot be guessed; others are ctx's or the dataplane's.
 func (t *Table) Explain(ctx context.Context, client, listen netip.AddrPort) (Explanation, error) {
-	x, err := t.sweep(ctx, freshFor)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return Explanation{}, err
 	}
 	m := t.model.Load()
-	s, known, err := m.locate(x, client, listen)
+	s, known, err := t.locate(m, client, listen)
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -76,7 +75,7 @@ func (t *Table) Explain(ctx context.Context, client, listen netip.AddrPort) (Exp
 		return e, nil
 	}
 	e.RingEntry = t.dp.FlowHash(client, s.record)
-	member := t.choose(&e, m, s, x, known)
+	member := t.choose(&e, m, s, known)
 	if member == 0 {
 		return e, nil
 	}
@@ -84,17 +83,20 @@ func (t *Table) Explain(ctx context.Context, client, listen netip.AddrPort) (Exp
 }
 
 // locate finds the service and, if there is one, the living flow.
-func (m *model) locate(x *index, client, listen netip.AddrPort) (service, *entry, error) {
+func (t *Table) locate(m *model, client, listen netip.AddrPort) (service, *loader.Flow, error) {
 	var reached []service
 	for _, s := range m.listed() {
-		if s.phase != phaseReplaced && (!listen.IsValid() || s.record.Listen == listen) {
-			reached = append(reached, s)
+		if s.phase == phaseReplaced || listen.IsValid() && s.record.Listen != listen {
+			continue
 		}
-	}
-	for _, s := range reached {
-		if e := x.find(client, s.id); e != nil {
-			return s, e, nil
+		f, found, err := t.dp.Find(s.id, client)
+		if err != nil {
+			return service{}, nil, fmt.Errorf("explain: %w", err)
 		}
+		if found {
+			return s, &f, nil
+		}
+		reached = append(reached, s)
 	}
 	switch {
 	case len(reached) == 1:
@@ -108,37 +110,40 @@ func (m *model) locate(x *index, client, listen netip.AddrPort) (service, *entry
 	}
 }
 
-// find returns the flow of a client with a service, nil if there is none.
-func (x *index) find(client netip.AddrPort, id loader.ServiceID) *entry {
-	addr, port := client.Addr().As16(), client.Port()
-	for _, chunk := range x.chunks {
-		for i := range chunk {
-			if e := &chunk[i]; e.clientPort == port && e.service == id && e.client == addr {
-				return e
-			}
-		}
-	}
-	return nil
-}
-
 // choose tells how the member is found: by the flow, else by the ring.
-func (t *Table) choose(e *Explanation, m *model, s service, x *index, known *entry) loader.MemberID {
+func (t *Table) choose(e *Explanation, m *model, s service, known *loader.Flow) loader.MemberID {
 	if known != nil {
-		f := x.show(m, known)
-		e.Known = &f
-		e.step("the flow table has it: %s for %v, silent for %v", stateName(known.state), f.Age, f.Idle)
-		if known.state == loader.FlowKilled {
-			e.drop("killed", "it was ended by the operator: the packet is answered by a reset")
-			return 0
+		f := m.show(*known, t.opt.monotonic())
+		e.step("the flow table has it: %s for %v, silent for %v", stateName(known.State), f.Age, f.Idle)
+		if known.State != loader.FlowClosed {
+			e.Known = &f
 		}
-		return known.member
 	}
-	e.step("the flow table does not have it: a SYN chooses by ring entry %d", e.RingEntry)
-	member := s.ring.Get(e.RingEntry)
+	switch {
+	case e.Known != nil && known.State == loader.FlowKilled:
+		e.drop("killed", "it was ended by the operator: its packets are answered by a reset, only a SYN begins anew")
+		return 0
+	case e.Known != nil:
+		return known.Member
+	}
+	e.step("a SYN chooses by ring entry %d", e.RingEntry)
+	member := t.standingAt(s.id, e.RingEntry)
 	if member == 0 {
 		e.drop("no_backend", "nobody is in the ring, because no backend is up: the connection is refused")
 	}
 	return member
+}
+
+// standingAt reads a ring. It keeps the service from being given back
+// meanwhile, and the memory of its ring with it.
+func (t *Table) standingAt(id loader.ServiceID, entry int) loader.MemberID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.model.Load().services[id]
+	if !ok || s.ring == nil {
+		return 0
+	}
+	return s.ring.Get(entry)
 }
 
 // toBackend follows the packet from the member on.

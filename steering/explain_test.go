@@ -1,6 +1,7 @@
 package steering
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"strings"
@@ -87,10 +88,21 @@ func TestExplainGuessesListen(t *testing.T) {
 	if _, err := r.table.Explain(bg, r.client(), addrPort("192.0.2.99:22")); !errors.Is(err, ErrUnknown) {
 		t.Errorf("error is %v", err)
 	}
-	r.apply()
-	r.run(time.Hour)
-	for client := range r.dp.flows {
-		delete(r.dp.flows, client)
+	for _, call := range []string{"Find 1", "NextHops "} {
+		r.dp.fault = func(c string) error {
+			if c == call {
+				return errInjected
+			}
+			return nil
+		}
+		if _, err := r.table.Explain(bg, r.client(), vip); !errors.Is(err, errInjected) {
+			t.Errorf("%s failed, error is %v", call, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	if _, err := r.table.Explain(ctx, r.client(), vip); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
 	}
 }
 
@@ -114,9 +126,15 @@ func TestExplainDropsAndPasses(t *testing.T) {
 	for _, f := range r.dp.flows {
 		f.state = loader.FlowKilled
 	}
-	r.clock.advance(2 * time.Second)
 	if e := r.explain(client, vip); e.Verdict != VerdictDrop || e.Reason != "killed" {
 		t.Errorf("killed: %+v", e)
+	}
+	r.resolver.ready(hop)
+	for _, f := range r.dp.flows {
+		f.state = loader.FlowClosed
+	}
+	if e := r.explain(client, vip); e.Verdict != VerdictForward || e.Known != nil {
+		t.Errorf("closed: %+v", e)
 	}
 }
 
@@ -127,19 +145,8 @@ func TestExplainOfWhatLeftTheModel(t *testing.T) {
 	stray := r.client()
 	id := r.dp.published[vip]
 	r.dp.flows[flowKey{stray, id}] = &fakeFlow{member: 77, state: loader.FlowEstablished, seen: r.clock.monotonic()}
-	r.clock.advance(2 * time.Second)
 	if e := r.explain(stray, vip); e.Verdict != VerdictDrop || e.Reason != "internal" {
 		t.Errorf("explanation is %+v", e)
-	}
-	delete(r.dp.flows, flowKey{stray, id})
-	r.dp.fault = func(call string) error {
-		if call == "NextHops " {
-			return errInjected
-		}
-		return nil
-	}
-	if _, err := r.table.Explain(bg, r.client(), vip); !errors.Is(err, errInjected) {
-		t.Errorf("error is %v", err)
 	}
 }
 

@@ -162,6 +162,9 @@ func (d *fakeDataplane) Publish(id loader.ServiceID) error {
 	if !ok {
 		d.misdirect("service %d published without a record", id)
 	}
+	if s.Removed {
+		d.misdirect("service %d published although it is marked as removed", id)
+	}
 	d.published[s.Listen] = id
 	return nil
 }
@@ -180,6 +183,24 @@ func (d *fakeDataplane) Withdraw(id loader.ServiceID) error {
 	}
 	delete(d.published, s.Listen)
 	return nil
+}
+
+func (d *fakeDataplane) Published(id loader.ServiceID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.published[d.services[id].Listen] == id
+}
+
+func (d *fakeDataplane) Find(id loader.ServiceID, client netip.AddrPort) (loader.Flow, bool, error) {
+	if err := d.enter("Find", id); err != nil {
+		return loader.Flow{}, false, err
+	}
+	defer d.mu.Unlock()
+	f, ok := d.flows[flowKey{client, id}]
+	if !ok {
+		return loader.Flow{}, false, nil
+	}
+	return loader.Flow{Client: client, Service: id, Member: f.member, State: f.state, Opened: f.opened, Seen: f.seen}, true, nil
 }
 
 func (d *fakeDataplane) DeleteService(id loader.ServiceID) error {

@@ -84,23 +84,22 @@ func (t *Table) Flows(ctx context.Context, q Query) (Page, error) {
 		return Page{}, err
 	}
 	for _, i := range matching[from:to] {
-		page.Flows = append(page.Flows, x.show(m, x.entryAt(i)))
+		page.Flows = append(page.Flows, m.show(x.entryAt(i).flow(), x.begun))
 	}
 	return page, nil
 }
 
-// show gives the ids of an entry their names. What left the table's model
-// since the sweep has none.
-func (x *index) show(m *model, e *entry) Flow {
-	s, mem := m.services[e.service], m.members[e.member]
-	f := e.flow()
+// show gives the ids of a flow their names, as of a moment of the flows' clock.
+// What left the model since has none.
+func (m *model) show(f loader.Flow, now time.Duration) Flow {
+	s, mem := m.services[f.Service], m.members[f.Member]
 	if !f.Source.IsValid() {
 		f.Source = f.Client
 	}
 	return Flow{
 		Client: f.Client, Listen: s.record.Listen, Service: s.name,
 		Backend: m.backends[mem.record.Addr].name, BackendAddr: mem.record.Addr,
-		Source: f.Source, State: e.state, Age: max(0, x.begun-e.opened), Idle: x.idle(e),
+		Source: f.Source, State: f.State, Age: max(0, now-f.Opened), Idle: max(0, now-f.Seen),
 	}
 }
 

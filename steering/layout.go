@@ -28,10 +28,10 @@ func (t *Table) layReached(have, want *model) {
 // lay makes the ring of a service what the model wants. Until settings are
 // applied nobody is wanted, and rings stay as the process before left them.
 func (t *Table) lay(want *model, id loader.ServiceID) {
-	if !want.applied {
+	s := want.services[id]
+	if !want.applied || !s.steers() {
 		return
 	}
-	s := want.services[id]
 	layout := want.layout(s)
 	if s.laid && slices.Equal(s.layout, layout) {
 		return

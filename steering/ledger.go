@@ -13,8 +13,7 @@ import (
 // Ids are handed out from 1: a zeroed record names nobody.
 const (
 	maxServiceID loader.ServiceID = loader.MaxServices - 1
-	// The last address of the check network would be its broadcast address.
-	maxMemberID loader.MemberID = loader.MaxMembers - 2
+	maxMemberID  loader.MemberID  = loader.MaxMembers - 1
 )
 
 // ledger ties the counters of the dataplane, which belong to ids, to the
@@ -153,7 +152,7 @@ func (b *book[ID, Key, C]) check(last ID) error {
 	return nil
 }
 
-var errNoID = errors.New("no id is free")
+var errNoID = errors.New("the table of the dataplane is full; name fewer, or wait until flows of what was removed have ended")
 
 // take gives key an id: the one it had before, else one that nobody ever had,
 // else the longest removed. Ids that are not clean are passed over.

@@ -63,8 +63,6 @@ type member struct {
 	named bool
 	// weight is the one of the settings.
 	weight int
-	// retired is when it ceased to be named, by the monotonic clock.
-	retired time.Duration
 	// check is the address its health check dials in mode dsr.
 	check netip.Addr
 }

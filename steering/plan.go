@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"sluice/internal/config"
 	"sluice/loader"
@@ -13,9 +12,8 @@ import (
 
 // planner makes a model agree with settings. It touches nothing but the model.
 type planner struct {
-	t   *Table
-	m   *model
-	now time.Duration
+	t *Table
+	m *model
 	// members finds the id of a backend within a service.
 	members map[place]loader.MemberID
 	// serving are the members that stood in a ring before.
@@ -31,7 +29,7 @@ type place struct {
 
 func (t *Table) plan(m *model, s *config.Settings) error {
 	p := &planner{
-		t: t, m: m, now: t.opt.monotonic(), index: t.index.Load(),
+		t: t, m: m, index: t.index.Load(),
 		members: make(map[place]loader.MemberID, len(m.members)),
 		serving: map[loader.MemberID]bool{},
 	}
@@ -39,23 +37,21 @@ func (t *Table) plan(m *model, s *config.Settings) error {
 	if m.embryo = s.Dataplane.Lifetimes.Embryo; m.embryo == 0 {
 		m.embryo = defaultEmbryo
 	}
-	was := p.unname()
+	p.unname()
 	for _, cfg := range s.Services {
 		if err := p.service(cfg); err != nil {
 			return fmt.Errorf("service %q: %w", cfg.Name, err)
 		}
 	}
-	p.retire(was)
 	p.trimOrders()
 	p.startChecks()
 	m.applied = true
 	return t.acquireHops(m)
 }
 
-// unname forgets which objects the settings named, and returns the members
-// that they did.
-func (p *planner) unname() map[loader.MemberID]bool {
-	m, was := p.m, map[loader.MemberID]bool{}
+// unname forgets which objects the settings named.
+func (p *planner) unname() {
+	m := p.m
 	m.order = nil
 	for id, s := range m.services {
 		for _, standing := range s.layout {
@@ -70,7 +66,6 @@ func (p *planner) unname() map[loader.MemberID]bool {
 	}
 	for id, mem := range m.members {
 		p.members[place{mem.record.Service, mem.record.Addr}] = id
-		was[id] = mem.named
 		mem.named = false
 		m.members[id] = mem
 	}
@@ -78,7 +73,6 @@ func (p *planner) unname() map[loader.MemberID]bool {
 		b.named = false
 		m.backends[addr] = b
 	}
-	return was
 }
 
 func (p *planner) service(cfg config.Service) error {
@@ -147,7 +141,7 @@ func (p *planner) member(s service, cfg config.Backend) (loader.MemberID, error)
 	mem := p.m.members[id]
 	mem.record.Service, mem.record.Addr = s.id, cfg.Addr
 	mem.named, mem.weight = true, cfg.Weight
-	if s.oneWay() {
+	if s.oneWay() && s.settings.HealthCheck.Type != config.HealthCheckOff {
 		mem.check = p.t.checkAddr(id, s.record.Listen.Addr())
 	}
 	p.m.members[id] = mem
@@ -166,16 +160,6 @@ func (p *planner) backend(cfg config.Backend) {
 		b.name, b.named = cfg.Name, true
 	}
 	p.m.backends[cfg.Addr] = b
-}
-
-// retire notes when members left the settings.
-func (p *planner) retire(was map[loader.MemberID]bool) {
-	for id, mem := range p.m.members {
-		if was[id] && !mem.named {
-			mem.retired = p.now
-			p.m.members[id] = mem
-		}
-	}
 }
 
 // trimOrders drops the operator's weights where the settings have a new one,

@@ -216,6 +216,45 @@ func TestStrayFlowsEnd(t *testing.T) {
 	}
 }
 
+// When no id is left that nobody had, the longest removed one goes to another
+// backend, and what it counted stays with the one that had it.
+func TestRecycledIDOnTheDataplane(t *testing.T) {
+	r := newRig(t)
+	r.apply(serving("b1", "b2"))
+	r.allUp()
+	for range 8 {
+		r.flow(vip)
+	}
+	b1 := r.backend("b1").Counters
+	clear(r.dp.flows)
+	for id, c := range r.dp.memberCounts {
+		c.FlowsClosed = c.FlowsOpened
+		r.dp.memberCounts[id] = c
+	}
+	r.apply(serving("b2"))
+	r.settledFor(embryo)
+	full := r.table.model.Load().clone()
+	full.ledger = full.ledger.edit()
+	full.ledger.Members.Last = maxMemberID
+	r.table.model.Store(full)
+	r.apply(serving("b2", "b3"))
+	if got := r.backend("b3").Counters; got != (Counters{}) {
+		t.Errorf("b3 begins with %+v", got)
+	}
+	full = r.table.model.Load()
+	if key := full.ledger.Members.InUse[1].Key; key.Backend != backendAddr("b3") {
+		t.Errorf("id 1 is with %v", key.Backend)
+	}
+	now, err := readCounters(r.dp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := full.ledger.Members.shown(now.members)[memberKey{vip, backendAddr("b1")}]
+	if kept.PacketsIn != b1.PacketsIn || kept.FlowsOpened != b1.FlowsOpened {
+		t.Errorf("of b1 is kept %+v, it showed %+v", kept, b1)
+	}
+}
+
 func TestTableFullOfMembersSaysSo(t *testing.T) {
 	r := newRig(t)
 	l := r.table.model.Load()

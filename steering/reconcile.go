@@ -60,7 +60,7 @@ func (t *Table) addServices(j *journal, have, want *model) error {
 		s := want.services[id]
 		err := j.do(func() error { return t.dp.PutService(id, s.record) },
 			func() error { return t.dp.DeleteService(id) })
-		if err == nil {
+		if err == nil && s.steers() {
 			s.ring, err = t.dp.Ring(id)
 		}
 		if err != nil {
@@ -76,24 +76,37 @@ func (t *Table) putMembers(j *journal, have, want *model) error {
 	for _, id := range slices.Sorted(maps.Keys(want.members)) {
 		mem := want.members[id]
 		was, old := have.members[id]
-		if old && was.record == mem.record {
-			continue
+		var err error
+		if !old || was.record != mem.record {
+			err = j.do(func() error { return t.dp.PutMember(id, mem.record) }, func() error {
+				if old {
+					return t.dp.PutMember(id, was.record)
+				}
+				return t.dp.DeleteMember(id)
+			})
 		}
-		err := j.do(func() error { return t.dp.PutMember(id, mem.record) }, func() error {
-			if old {
-				return t.dp.PutMember(id, was.record)
-			}
-			return t.dp.DeleteMember(id)
-		})
-		if err == nil && mem.check.IsValid() && !old {
-			err = j.do(func() error { return t.dp.PutCheck(mem.check, id) },
-				func() error { return t.dp.DeleteCheck(mem.check) })
+		if err == nil {
+			err = t.putCheck(j, have, was, mem, id)
 		}
 		if err != nil {
 			return fmt.Errorf("write backend %v of %q: %w", mem.record.Addr, want.services[mem.record.Service].name, err)
 		}
 	}
 	return nil
+}
+
+// putCheck lets the check address of a member reach it. An earlier process may
+// have done so, but what goes with it in this one, it had for itself.
+func (t *Table) putCheck(j *journal, have *model, was, mem member, id loader.MemberID) error {
+	switch {
+	case !mem.check.IsValid() || have.applied && was.check == mem.check:
+		return nil
+	case was.check == mem.check:
+		return t.dp.PutCheck(mem.check, id) // which changes nothing to take back
+	default:
+		return j.do(func() error { return t.dp.PutCheck(mem.check, id) },
+			func() error { return t.dp.DeleteCheck(mem.check) })
+	}
 }
 
 // openLedger starts the counters of new ids at what the ids counted for their
@@ -177,8 +190,7 @@ func (t *Table) rewrite(j *journal, have, want *model, which func(service) bool)
 }
 
 // publishServices makes packets reach the services that they did not. After a
-// restart it is said again for all: which of two modes had the address when
-// the node died cannot be told otherwise.
+// restart it is said again for all.
 func (t *Table) publishServices(j *journal, have, want *model) error {
 	for _, id := range want.order {
 		if have.services[id].phase == phaseNamed {

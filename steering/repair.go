@@ -33,7 +33,7 @@ func (t *Table) ensure() error {
 		s.laid = false
 		want.services[id] = s
 	}
-	if err := t.advance(want.asFound(services, members), want); err != nil {
+	if err := t.advance(t.asFound(want, services, members), want); err != nil {
 		return err
 	}
 	if err := t.rewriteAll(want); err != nil {
@@ -47,7 +47,7 @@ func (t *Table) ensure() error {
 
 // asFound returns the model with the records that the dataplane really holds.
 // No service in it is named, so that all are published again.
-func (m *model) asFound(services map[loader.ServiceID]loader.Service, members map[loader.MemberID]loader.Member) *model {
+func (t *Table) asFound(m *model, services map[loader.ServiceID]loader.Service, members map[loader.MemberID]loader.Member) *model {
 	found := m.clone()
 	maps.DeleteFunc(found.services, func(id loader.ServiceID, _ service) bool {
 		_, ok := services[id]
@@ -59,6 +59,9 @@ func (m *model) asFound(services map[loader.ServiceID]loader.Service, members ma
 	})
 	for id, s := range found.services {
 		s.record, s.phase = services[id], phaseRemoved
+		if !t.dp.Published(id) {
+			s.phase = phaseReplaced
+		}
 		found.services[id] = s
 	}
 	for id, mem := range found.members {

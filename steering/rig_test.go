@@ -99,8 +99,13 @@ func (r *fakeResolver) hop() loader.NextHopID {
 	r.dp.mu.Lock()
 	defer r.dp.mu.Unlock()
 	r.next = loader.NextHopID(len(r.dp.hops) + 1)
-	r.dp.hops[r.next] = loader.NextHop{Interface: 2, Destination: net.HardwareAddr{2, 0, 0, 0, 0, byte(r.next)}, Ready: true}
+	r.ready(r.next)
 	return r.next
+}
+
+// ready lets the neighbour behind a next hop answer.
+func (r *fakeResolver) ready(id loader.NextHopID) {
+	r.dp.hops[id] = loader.NextHop{Interface: 2, Destination: net.HardwareAddr{2, 0, 0, 0, 0, byte(id)}, Ready: true}
 }
 
 func (r *fakeResolver) Release(addr netip.Addr) {
@@ -226,7 +231,7 @@ func (r *rig) apply(services ...config.Service) []Change {
 	return changes
 }
 
-// pass lets every check that runs succeed.
+// allUp lets every check that runs succeed.
 func (r *rig) allUp() {
 	r.Helper()
 	var results []CheckResult

@@ -26,6 +26,8 @@ type Status struct {
 
 // ServiceStatus is how one service stands.
 type ServiceStatus struct {
+	// ID is what the dataplane calls it, as for its listener in mode sshd.
+	ID     loader.ServiceID
 	Name   string
 	Listen netip.AddrPort
 	Mode   loader.Mode
@@ -102,7 +104,7 @@ func (m *model) serviceStatus(now readings, shown map[memberKey]Counters) []Serv
 	var list []ServiceStatus
 	for _, s := range m.listed() {
 		st := ServiceStatus{
-			Name: s.name, Listen: s.record.Listen, Mode: s.record.Mode, Settings: s.settings,
+			ID: s.id, Name: s.name, Listen: s.record.Listen, Mode: s.record.Mode, Settings: s.settings,
 			Removed: s.phase != phaseNamed, UpperBound: s.oneWay(),
 		}
 		// The address has one counter line: it belongs to the service that has

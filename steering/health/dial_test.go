@@ -20,11 +20,22 @@ func two(t *testing.T) (node *nettest.Namespace, backend map[string]*nettest.Ser
 	must(t, far.AddAddr("eth0", netip.MustParsePrefix("10.0.0.11/24")))
 	must(t, far.AddAddr("eth0", netip.MustParsePrefix("fd00::11/64")))
 	must(t, far.SetRoute(netip.MustParsePrefix("fd00:1::/64"), netip.MustParseAddr("fd00::1")))
+	settled(t, node, far)
 	backend = make(map[string]*nettest.Server)
 	for _, a := range []string{"10.0.0.11:22", "[fd00::11]:22"} {
 		backend[a] = nettest.ServeForTest(t, far, netip.MustParseAddrPort(a), nettest.ServerOptions{Banner: "SSH-2.0-x\r\n"})
 	}
 	return node, backend
+}
+
+// settled waits until links and addresses can be used.
+func settled(t *testing.T, namespaces ...*nettest.Namespace) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	for _, n := range namespaces {
+		must(t, n.Settled(ctx))
+	}
 }
 
 func TestDialChoosesSource(t *testing.T) {
@@ -67,6 +78,7 @@ func TestDialSharesPorts(t *testing.T) {
 	sources := map[string]string{
 		"10.0.0.11:22": "10.0.0.3", "10.0.0.99:22": "10.0.0.3", "[fd00::11]:22": "fd00:1::3", "[fd00::99]:22": "fd00:1::3",
 	}
+	settled(t, node)
 	for _, at := range []string{"10.0.0.99:22", "[fd00::99]:22"} {
 		nettest.ServeForTest(t, node, netip.MustParseAddrPort(at), nettest.ServerOptions{})
 	}
@@ -118,9 +130,10 @@ func TestDialLinkWithoutLink(t *testing.T) {
 
 func TestSourceAvoidsVIPs(t *testing.T) {
 	node, _ := two(t)
-	// The latest of equals is what the kernel takes.
+	// The kernel takes what has most bits in common with the destination.
 	vip := netip.MustParseAddr("fd00::13")
 	must(t, node.AddAddr("eth0", netip.PrefixFrom(vip, 128)))
+	settled(t, node)
 	to := netip.MustParseAddrPort("[fd00::11]:22")
 	must(t, node.Do(func() error {
 		if got, err := sourceTowards(to, nil); got != vip {

@@ -117,8 +117,8 @@ type Outcome struct {
 	RTT time.Duration
 	// Took is how long the whole check took until the answer was known.
 	Took time.Duration
-	// Identification is how the server named itself, "" without SSH. It is free
-	// of control characters.
+	// Identification is how the server named itself, "" if it did not. It is
+	// printable ASCII.
 	Identification string
 	// Hung says that the check ended by its deadline.
 	Hung bool

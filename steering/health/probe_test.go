@@ -154,6 +154,7 @@ func TestProbeUnreachable(t *testing.T) {
 	must(t, far.AddAddr("eth0", netip.MustParsePrefix("10.0.0.2/24")))
 	// What reaches far at this address is dropped there.
 	must(t, ns.SetRoute(netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("10.0.0.2")))
+	settled(t, ns, far)
 	for addr, want := range map[string]string{
 		"10.9.0.1:22":  "no answer to connecting within 200ms",
 		"10.0.0.2:22":  "connection refused",

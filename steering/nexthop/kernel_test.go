@@ -141,10 +141,14 @@ func TestRouteMovesToAnotherRouter(t *testing.T) {
 		l.must(l.gw.SetRoute(netip.MustParsePrefix(way.prefix), way.routerB))
 		l.await("follow the route", way.first, to(l.mac(l.b)))
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.moves) < 4 {
-		t.Errorf("told of %v, want each backend whose id changed", l.moves)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		moves := l.told()
+		if len(moves) >= 4 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("told of %v, want each backend whose id changed", moves)
+		}
 	}
 }
 

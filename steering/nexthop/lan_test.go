@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +100,13 @@ func (l *lan) run() {
 		}
 		r.Close()
 	})
+}
+
+// told returns the addresses whose id changed.
+func (l *lan) told() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.moves)
 }
 
 // await waits until an address's status is as wanted.

@@ -174,6 +174,10 @@ func (r *Resolver) Acquire(addr netip.Addr) (loader.NextHopID, error) {
 	if !addr.IsValid() || addr.IsUnspecified() || addr.IsMulticast() || addr.Zone() != "" {
 		return 0, fmt.Errorf("resolve next hop of %q: not an address packets can be sent to", addr)
 	}
+	if addr.IsLoopback() {
+		// Even where lo is down and the routing table knows nothing of it.
+		return 0, fmt.Errorf("resolve next hop of %s: %w", addr, ErrLocal)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if d := r.dests[addr]; d != nil {
