@@ -96,8 +96,8 @@ type bpfExpireArgs struct {
 	_     structs.HostLayout
 	Verb  uint32
 	Count uint32
-	Lines [256]uint32
-	Words [256]uint32
+	Lines [64]uint32
+	Words [64]uint32
 	Done  uint32
 }
 
@@ -105,7 +105,7 @@ type bpfExpireKeys struct {
 	_     structs.HostLayout
 	Verb  uint32
 	Count uint32
-	Keys  [64]bpfFlowKey
+	Keys  [16]bpfFlowKey
 	Done  uint32
 	Zero  uint32
 }

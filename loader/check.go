@@ -30,12 +30,18 @@ func (d *Dataplane) DeleteCheck(check netip.Addr) error {
 
 // AttachCheck attaches the programs of the health-check veth: steering to our
 // end, and to the stack's end one that passes everything, without which frames
-// redirected to it never arrive. Native only: both ends are ours.
+// redirected to it never arrive. Native only: both ends are ours. It may be
+// called again; where it fails, an end that was free is free again.
 func (d *Dataplane) AttachCheck(ours, stack string) error {
-	for name, prog := range map[string]*ebpf.Program{ours: d.objs.Steer, stack: d.objs.Pass} {
-		if _, _, err := d.attachInterface(name, prog, XDPNative); err != nil {
-			return err
+	_, fresh, err := d.attachInterface(ours, d.objs.Steer, XDPNative)
+	if err != nil {
+		return err
+	}
+	if _, _, err := d.attachInterface(stack, d.objs.Pass, XDPNative); err != nil {
+		if fresh {
+			err = errors.Join(err, d.release(ours))
 		}
+		return err
 	}
 	return nil
 }

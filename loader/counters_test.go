@@ -59,6 +59,7 @@ func TestCountersAreExact(t *testing.T) {
 	nettest.Require(t, nettest.Program("nft"))
 	for name, perPhase := range map[string]int{"hide v4": 340, "keep v6": 30, "dsr v4": 30} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newGateway(t, shapes()[name])
 			nftCounter(t, g.Client, fmt.Sprintf("%s daddr %s tcp dport %d", family(g.listen), g.listen.Addr(), testPort))
 			for _, b := range g.Backends {
@@ -99,49 +100,59 @@ func exchangeAll(t *testing.T, g *gateway, count int) {
 	must(t, conns.Close())
 }
 
+// figures are what both sides say.
+type figures struct {
+	forth, back  sent // by the kernels that sent
+	in, out      sent // by the dataplane
+	opened, syns uint64
+	accepted     uint64   // by the backends
+	unequal      []string // members that disagree with their backend
+}
+
+func (g *gateway) figures(t *testing.T) (f figures) {
+	t.Helper()
+	f.forth = nftCounted(t, g.Client)
+	members, err := g.dp.MemberCounters()
+	must(t, err)
+	for i, b := range g.Backends {
+		c := members[loader.MemberID(i+1)]
+		f.in = f.in.plus(sent{c.PacketsIn, c.BytesIn})
+		f.out = f.out.plus(sent{c.PacketsOut, c.BytesOut})
+		f.opened, f.syns = f.opened+c.FlowsOpened, f.syns+c.SYNs
+		f.accepted += uint64(g.servers[i].Accepted())
+		// In dsr what backends send goes another way.
+		if g.service.Mode == loader.ModeNAT {
+			f.back = f.back.plus(nftCounted(t, b.Namespace))
+		}
+		if n := uint64(g.servers[i].Accepted()); n != c.FlowsOpened {
+			f.unequal = append(f.unequal, fmt.Sprintf("%s accepted %d connections, its member counts %d", b.Label, n, c.FlowsOpened))
+		}
+	}
+	return f
+}
+
+func (s sent) plus(o sent) sent { return sent{s.packets + o.packets, s.bytes + o.bytes} }
+
 // wantExact fails the test unless the counters agree as soon as the last packet
 // has arrived.
 func wantExact(t *testing.T, g *gateway, connections uint64) {
 	t.Helper()
-	var forth, back, in, out sent
-	var opened, syns, accepted uint64
-	compare := func() bool {
-		forth, back, in, out = nftCounted(t, g.Client), sent{}, sent{}, sent{}
-		for _, b := range g.Backends {
-			c := nftCounted(t, b.Namespace)
-			back.packets, back.bytes = back.packets+c.packets, back.bytes+c.bytes
+	f := g.figures(t)
+	for deadline := time.Now().Add(patience / 4); f.forth != f.in || f.back != f.out; f = g.figures(t) {
+		if time.Now().After(deadline) {
+			t.Fatalf("sent by the client %+v, counted in %+v; sent by backends %+v, counted out %+v", f.forth, f.in, f.back, f.out)
 		}
-		members, err := g.dp.MemberCounters()
-		must(t, err)
-		opened, syns, accepted = 0, 0, 0
-		for id, c := range members {
-			in.packets, in.bytes = in.packets+c.PacketsIn, in.bytes+c.BytesIn
-			out.packets, out.bytes = out.packets+c.PacketsOut, out.bytes+c.BytesOut
-			opened, syns = opened+c.FlowsOpened, syns+c.SYNs
-			if n := uint64(g.servers[id-1].Accepted()); n != c.FlowsOpened {
-				t.Errorf("member %d: %d flows opened, the backend accepted %d", id, c.FlowsOpened, n)
-			} else {
-				accepted += n
-			}
-		}
-		if g.service.Mode == loader.ModeDSR {
-			back = sent{}
-		}
-		return forth == in && back == out
 	}
-	for deadline := time.Now().Add(5 * time.Second); !compare() && time.Now().Before(deadline); {
-		// Packets that end connections are under way; nft takes its time.
+	for _, what := range f.unequal {
+		t.Error(what)
 	}
-	if forth != in || back != out {
-		t.Errorf("sent by the client %+v, counted in %+v; sent by backends %+v, counted out %+v", forth, in, back, out)
-	}
-	if opened != connections || accepted != connections || syns < connections {
-		t.Errorf("%d connections, %d flows opened, %d accepted, %d SYNs", connections, opened, accepted, syns)
+	if f.opened != connections || f.accepted != connections || f.syns < connections {
+		t.Errorf("%d connections, %d flows opened, %d accepted, %d SYNs", connections, f.opened, f.accepted, f.syns)
 	}
 	services, err := g.dp.ServiceCounters()
 	must(t, err)
-	if s := services[testService]; (sent{s.PacketsIn, s.BytesIn}) != in || s.SYNs != syns {
-		t.Errorf("the service counted %+v, its members %+v and %d SYNs", s, in, syns)
+	if s := services[testService]; (sent{s.PacketsIn, s.BytesIn}) != f.in || s.SYNs != f.syns {
+		t.Errorf("the service counted %+v, its members %+v and %d SYNs", s, f.in, f.syns)
 	}
 	wantNoDrops(t, g.dp)
 }

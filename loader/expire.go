@@ -17,8 +17,8 @@ const (
 // Sizes of one call, EXPIRE_BATCH and EXPIRE_KEYS of bpf/shared.h: small, so
 // that no call holds a CPU for long.
 const (
-	expireLines = 256
-	expireKeys  = 64
+	expireLines = 64
+	expireKeys  = 16
 )
 
 // Expire removes the flows that are past their lifetime, and the entries for
@@ -68,44 +68,15 @@ func (d *Dataplane) mayBeDue(l [6]uint32, f *bpfFlow, now uint32) bool {
 // on, in dsr those of the client. It returns how many it found; the others had
 // ended by themselves.
 func (d *Dataplane) Kill(flows []Flow) (int, error) {
-	forth, back := d.batch(expireKill), d.batch(expireKill)
+	b := d.batch(expireKill)
 	for _, f := range flows {
-		forth.entry(f.Line, f.Word, bpfFlowKey{
-			Addr: toAddr(f.Client.Addr()), Port: swap16(f.Client.Port()), Owner: uint32(f.Service),
-		})
-	}
-	killed, err := forth.finish()
-	if err != nil {
-		return killed, err
-	}
-	for _, f := range flows {
-		key, answered := d.answerKey(f)
-		if !answered {
+		if f.Line != NoLine {
+			b.line(f.Line, f.Word)
 			continue
 		}
-		line, entry, err := d.find(key, d.key.flow(fromAddrPort(key.Addr, key.Port), uint64(key.Owner)<<32))
-		if err != nil {
-			return killed, err
-		}
-		if entry != nil {
-			back.entry(line, entry.Word, key)
-		}
+		b.key(bpfFlowKey{Addr: toAddr(f.Client.Addr()), Port: swap16(f.Client.Port()), Owner: uint32(f.Service)})
 	}
-	_, err = back.finish()
-	return killed, err
-}
-
-// answerKey is the key of the entry for a flow's answers; only nat has one.
-func (d *Dataplane) answerKey(f Flow) (bpfFlowKey, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	host, known := d.hosts[f.Member]
-	at := f.Source
-	if !at.IsValid() {
-		at = f.Client
-	}
-	return bpfFlowKey{Addr: toAddr(at.Addr()), Port: swap16(at.Port()), Owner: flowReverse | host},
-		known && d.services[f.Service].Mode == ModeNAT
+	return b.finish()
 }
 
 // batch gathers entries and runs a program whenever a call is full.
@@ -119,15 +90,6 @@ type batch struct {
 
 func (d *Dataplane) batch(verb uint32) *batch {
 	return &batch{d: d, lines: bpfExpireArgs{Verb: verb}, keys: bpfExpireKeys{Verb: verb}}
-}
-
-// entry adds a line, or the key of what stands in the overflow table.
-func (b *batch) entry(line, word uint32, key bpfFlowKey) {
-	if line != NoLine {
-		b.line(line, word)
-		return
-	}
-	b.key(key)
 }
 
 func (b *batch) line(line, word uint32) {

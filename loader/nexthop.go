@@ -30,7 +30,7 @@ func (d *Dataplane) PutNextHop(id NextHopID, n NextHop) error {
 	defer d.mu.Unlock()
 	record := encodeNextHop(n)
 	if old, ok := d.hops[id]; ok && hopKey(old) != hopKey(n) {
-		if err := d.forgetHop(old); err != nil {
+		if err := d.forgetHop(id, old); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func (d *Dataplane) PutNextHop(id NextHopID, n NextHop) error {
 	}
 	d.hops[id] = n
 	if !n.Ready {
-		return d.forgetHop(n)
+		return d.forgetHop(id, n)
 	}
 	key := hopKey(n)
 	if err := d.objs.NextHopIds.Put(&key, uint32(id)); err != nil {
@@ -52,9 +52,18 @@ func (d *Dataplane) PutNextHop(id NextHopID, n NextHop) error {
 	return nil
 }
 
-// forgetHop makes the programs ask the routing table instead.
-func (d *Dataplane) forgetHop(n NextHop) error {
+// forgetHop makes the programs ask the routing table instead, unless another id
+// stands for the neighbour: a router of both families has one each.
+func (d *Dataplane) forgetHop(id NextHopID, n NextHop) error {
 	key := hopKey(n)
+	var indexed uint32
+	err := d.objs.NextHopIds.Lookup(&key, &indexed)
+	if errors.Is(err, ebpf.ErrKeyNotExist) || err == nil && NextHopID(indexed) != id {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look next hop %s up in the index: %v", n.Destination, err)
+	}
 	if err := d.objs.NextHopIds.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("drop next hop %s from the index: %v", n.Destination, err)
 	}

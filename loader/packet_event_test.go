@@ -2,6 +2,7 @@ package loader
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -9,8 +10,65 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"net/netip"
+
+	"sluice/internal/nettest/frame"
 )
+
+// testEvents: begin and end of a flow are told once each, and a SYN never is.
+func testEvents(t *testing.T, r *rig) {
+	r.plain(t, steering, func(t *testing.T, s stand) {
+		s.events(t)
+		lost := s.lost(t)
+		c := s.talk(t, 0)
+		steps := handshake()
+		if s.svc.Mode == ModeDSR {
+			steps = dsrHandshake()
+		}
+		c.play(t, steps[:2])
+		s.wantEvents(t)
+		c.play(t, steps[2:])
+		s.wantEvents(t, c.event(EventEstablished))
+		c.both(t, step{}, step{})
+		c.play(t, []step{{flags: frame.SYN, forged: true, tweak: forge, state: c.state(t)}})
+		s.wantEvents(t)
+		c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}, {flags: frame.RST, state: FlowClosed}})
+		s.wantEvents(t, c.event(EventClosed))
+		if n := s.lost(t) - lost; n != 0 {
+			t.Errorf("%d events were lost", n)
+		}
+	})
+	t.Run("lost", func(t *testing.T) { testEventsLost(t, r) })
+}
+
+func (r *rig) lost(t *testing.T) uint64 {
+	t.Helper()
+	n, err := r.d.EventsLost()
+	mustRig(t, err)
+	return n
+}
+
+// testEventsLost: events that find no room are counted, and the packets go on
+// as ever.
+func testEventsLost(t *testing.T, r *rig) {
+	r.events(t)
+	before := r.lost(t)
+	s := stand{rig: r, family: families[0], kind: empty, id: empty.id(families[0]), svc: empty.service(families[0])}
+	at, f := s.talkOf(t, s.nextClient()).segment(fromClient, frame.SYN, "")
+	syn := build(t, f)
+	const sent = 20_000
+	r.inside(func() {
+		for range sent {
+			if v, _, err := r.run(at, syn); err != nil || v != xdpTX {
+				t.Errorf("%s, %v", v, err)
+				return
+			}
+		}
+	})
+	kept := uint64(len(r.events(t)))
+	if lost := r.lost(t) - before; kept == 0 || lost == 0 || kept+lost != sent {
+		t.Errorf("%d events were kept and %d lost, want %d in all", kept, lost, sent)
+	}
+}
 
 // events takes what the ring buffer holds.
 func (r *rig) events(t testing.TB) []Event {

@@ -2,6 +2,7 @@ package loader
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"testing"
 
@@ -28,6 +29,7 @@ func testForeign(t *testing.T, r *rig) {
 			}
 		}
 	}
+	t.Run("three tags", func(t *testing.T) { testForeignTags(t, r) })
 	t.Run("runts", func(t *testing.T) { testForeignRunts(t, r) })
 	t.Run("every byte a lie", func(t *testing.T) { testForeignLies(t, r) })
 }
@@ -35,38 +37,57 @@ func testForeign(t *testing.T, r *rig) {
 // foreignFrames are frames that no service has to do with: for other addresses,
 // other ports, other protocols.
 func foreignFrames(f family) map[string]frame.Frame {
+	frames := foreignTCP(f)
+	maps.Copy(frames, foreignOthers(f))
+	if f.vip.Is4() {
+		maps.Copy(frames, foreignV4(f))
+	} else {
+		maps.Copy(frames, foreignV6(f))
+	}
+	return frames
+}
+
+// toHost is a segment of a client to a host that is no VIP.
+func toHost(f family, fr frame.Frame) frame.Frame {
+	fr.Src, fr.Dst, fr.Seq, fr.Window = withPort(f.client, 40000), withPort(f.near.Addr(), 8080), 1, 64240
+	return fr
+}
+
+func foreignTCP(f family) map[string]frame.Frame {
 	client := withPort(f.client, 40000)
-	host, vip := withPort(f.near.Addr(), 8080), withPort(f.vip, 8080)
+	tcp := func(fr frame.Frame) frame.Frame { return toHost(f, fr) }
+	return map[string]frame.Frame{
+		"syn":             tcp(frame.Frame{Flags: frame.SYN, Options: frame.MSS(1460)}),
+		"data":            tcp(frame.Frame{Flags: frame.ACK, Payload: []byte("data")}),
+		"no flags":        tcp(frame.Frame{}),
+		"all flags":       tcp(frame.Frame{Flags: 0xff}),
+		"ttl 0":           tcp(frame.Frame{Flags: frame.ACK, TTL: new(uint8(0))}),
+		"doff 4":          tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{DataOffset: new(uint8(4))}}),
+		"doff 15":         tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{DataOffset: new(uint8(15))}}),
+		"wrong checksum":  tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{Checksum: true, IPChecksum: true}}),
+		"length too long": tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPLength: new(uint16(9000))}}),
+		"length 0":        tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPLength: new(uint16(0))}}),
+		"version 5":       tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPVersion: new(uint8(5))}}),
+		"version 0":       tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPVersion: new(uint8(0))}}),
+		"fragment":        tcp(frame.Frame{Flags: frame.ACK, MoreFragments: true, Payload: make([]byte, 64)}),
+		"middle fragment": tcp(frame.Frame{Protocol: frame.ProtoTCP, MoreFragments: true, FragmentOffset: 64, Payload: make([]byte, 64)}),
+		"last fragment":   tcp(frame.Frame{Protocol: frame.ProtoTCP, FragmentOffset: 128, Payload: make([]byte, 7)}),
+		"as large as can": tcp(frame.Frame{Flags: frame.ACK, Length: 3400}),
+		"padded":          tcp(frame.Frame{Flags: frame.ACK, Length: 100}),
+		"other port":      {Src: client, Dst: withPort(f.vip, 8080), Flags: frame.SYN},
+		"from a vip":      {Src: withPort(f.vip, uint16(hide)), Dst: client, Flags: frame.SYN | frame.ACK},
+		"from a backend":  {Src: f.near, Dst: client, Flags: frame.ACK},
+		"to the pool":     {Src: f.near, Dst: withPort(f.pool[1], 3000), Flags: frame.ACK},
+	}
+}
+
+func foreignOthers(f family) map[string]frame.Frame {
+	client, host, vip := withPort(f.client, 40000), withPort(f.near.Addr(), 8080), withPort(f.vip, 8080)
 	echo := &frame.ICMP{Type: 8, Rest: 1}
 	if f.vip.Is6() {
 		echo.Type = 128
 	}
-	tcp := func(fr frame.Frame) frame.Frame {
-		fr.Src, fr.Dst, fr.Seq, fr.Window = client, host, 1, 64240
-		return fr
-	}
-	frames := map[string]frame.Frame{
-		"syn":              tcp(frame.Frame{Flags: frame.SYN, Options: frame.MSS(1460)}),
-		"data":             tcp(frame.Frame{Flags: frame.ACK, Payload: []byte("data")}),
-		"no flags":         tcp(frame.Frame{}),
-		"all flags":        tcp(frame.Frame{Flags: 0xff}),
-		"ttl 0":            tcp(frame.Frame{Flags: frame.ACK, TTL: new(uint8(0))}),
-		"doff 4":           tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{DataOffset: new(uint8(4))}}),
-		"doff 15":          tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{DataOffset: new(uint8(15))}}),
-		"wrong checksum":   tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{Checksum: true, IPChecksum: true}}),
-		"length too long":  tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPLength: new(uint16(9000))}}),
-		"length 0":         tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPLength: new(uint16(0))}}),
-		"version 5":        tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPVersion: new(uint8(5))}}),
-		"version 0":        tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IPVersion: new(uint8(0))}}),
-		"fragment":         tcp(frame.Frame{Flags: frame.ACK, MoreFragments: true, Payload: make([]byte, 64)}),
-		"middle fragment":  tcp(frame.Frame{Protocol: frame.ProtoTCP, MoreFragments: true, FragmentOffset: 64, Payload: make([]byte, 64)}),
-		"last fragment":    tcp(frame.Frame{Protocol: frame.ProtoTCP, FragmentOffset: 128, Payload: make([]byte, 7)}),
-		"as large as can":  tcp(frame.Frame{Flags: frame.ACK, Length: 3400}),
-		"padded":           tcp(frame.Frame{Flags: frame.ACK, Length: 100}),
-		"other port":       {Src: client, Dst: vip, Flags: frame.SYN},
-		"from a vip":       {Src: withPort(f.vip, uint16(hide)), Dst: client, Flags: frame.SYN | frame.ACK},
-		"from a backend":   {Src: f.near, Dst: client, Flags: frame.ACK},
-		"to the pool":      {Src: f.near, Dst: withPort(f.pool[1], 3000), Flags: frame.ACK},
+	return map[string]frame.Frame{
 		"ping":             {Src: client, Dst: host, ICMP: echo},
 		"ping to a vip":    {Src: client, Dst: vip, ICMP: echo},
 		"udp":              {Src: client, Dst: host, Protocol: frame.ProtoUDP, Payload: udpTo(9)},
@@ -77,51 +98,60 @@ func foreignFrames(f family) map[string]frame.Frame {
 		"arp":              {EtherType: frame.TypeARP, DstMAC: broadcast, Payload: make([]byte, 28), Length: 60},
 		"lldp":             {EtherType: 0x88cc, DstMAC: net.HardwareAddr{1, 0x80, 0xc2, 0, 0, 0x0e}, Payload: make([]byte, 46)},
 		"llc":              {EtherType: 38, Payload: make([]byte, 46)},
-		"three tags":       {EtherType: frame.TypeVLAN, Payload: frame.Must(frame.Frame{VLANs: []uint16{1, 2}})[12:]},
-		"empty":            {EtherType: 0x0800},
+		"empty":            {EtherType: frame.TypeIPv4},
 	}
-	for what, fr := range foreignOfFamily(f, tcp) {
-		frames[what] = fr
-	}
-	return frames
 }
 
 var broadcast = net.HardwareAddr{255, 255, 255, 255, 255, 255}
 
-// foreignOfFamily are what only one IP version has.
-func foreignOfFamily(f family, tcp func(frame.Frame) frame.Frame) map[string]frame.Frame {
-	vip := withPort(f.vip, uint16(hide))
-	if f.vip.Is4() {
-		return map[string]frame.Frame{
-			"ip options":       tcp(frame.Frame{Flags: frame.ACK, IPOptions: frame.NOPs(40)}),
-			"ihl 4":            tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IHL: new(uint8(4))}}),
-			"ihl 0 to a vip":   {Src: withPort(f.client, 40000), Dst: vip, Flags: frame.ACK, Lies: frame.Lies{IHL: new(uint8(0))}},
-			"ihl 15":           tcp(frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IHL: new(uint8(15))}}),
-			"ipip to a vip":    {Src: vip, Dst: vip, Protocol: 4, Payload: make([]byte, 40)},
-			"version 6 to vip": {Src: withPort(f.client, 40000), Dst: vip, Flags: frame.ACK, Lies: frame.Lies{IPVersion: new(uint8(6))}},
-		}
+func foreignV4(f family) map[string]frame.Frame {
+	client, vip := withPort(f.client, 40000), withPort(f.vip, uint16(hide))
+	return map[string]frame.Frame{
+		"ip options":       toHost(f, frame.Frame{Flags: frame.ACK, IPOptions: frame.NOPs(40)}),
+		"ihl 4":            toHost(f, frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IHL: new(uint8(4))}}),
+		"ihl 15":           toHost(f, frame.Frame{Flags: frame.ACK, Lies: frame.Lies{IHL: new(uint8(15))}}),
+		"ihl 0 to a vip":   {Src: client, Dst: vip, Flags: frame.ACK, Lies: frame.Lies{IHL: new(uint8(0))}},
+		"version 6 to vip": {Src: client, Dst: vip, Flags: frame.ACK, Lies: frame.Lies{IPVersion: new(uint8(6))}},
+		"ipip to a vip":    {Src: vip, Dst: vip, Protocol: 4, Payload: make([]byte, 40)},
 	}
-	pad := frame.Extension{Type: frame.ProtoDestination, Body: make([]byte, 6)}
+}
+
+func foreignV6(f family) map[string]frame.Frame {
+	client, vip := withPort(f.client, 40000), withPort(f.vip, uint16(hide))
 	extended := func(n int, fr frame.Frame) frame.Frame {
 		for range n {
-			fr.Extensions = append(fr.Extensions, pad)
+			fr.Extensions = append(fr.Extensions, frame.Extension{Type: frame.ProtoDestination, Body: make([]byte, 6)})
 		}
 		return fr
 	}
-	udp := frame.Frame{Src: withPort(f.client, 40000), Dst: vip, Protocol: frame.ProtoUDP, Payload: udpTo(uint16(hide))}
+	udp := frame.Frame{Src: client, Dst: vip, Protocol: frame.ProtoUDP, Payload: udpTo(uint16(hide))}
+	solicitation := frame.Frame{
+		Src: withPort(f.router, 0), Dst: withPort(f.vip, 0), TTL: new(uint8(255)),
+		ICMP: &frame.ICMP{Type: 135}, Payload: f.vip.AsSlice(),
+	}
 	return map[string]frame.Frame{
-		"extension":                extended(1, tcp(frame.Frame{Flags: frame.ACK})),
-		"five extensions":          extended(5, tcp(frame.Frame{Flags: frame.ACK})),
+		"extension":                extended(1, toHost(f, frame.Frame{Flags: frame.ACK})),
+		"five extensions":          extended(5, toHost(f, frame.Frame{Flags: frame.ACK})),
 		"extended udp to a vip":    extended(1, udp),
 		"much extended udp to vip": extended(4, udp),
-		"neighbour solicitation":   {Src: withPort(f.router, 0), Dst: withPort(f.vip, 0), ICMP: &frame.ICMP{Type: 135}, TTL: new(uint8(255)), Payload: f.vip.AsSlice()},
-		"esp to a vip":             {Src: withPort(f.client, 0), Dst: vip, Protocol: 50, Payload: make([]byte, 40)},
+		"neighbour solicitation":   solicitation,
+		"esp to a vip":             {Src: client, Dst: vip, Protocol: 50, Payload: make([]byte, 40)},
 	}
 }
 
 // udpTo is a UDP header with ports, as Payload.
 func udpTo(port uint16) []byte {
 	return []byte{0x9c, 0x40, byte(port >> 8), byte(port), 0, 8, 0, 0}
+}
+
+// testForeignTags: two tags are looked behind, and no more.
+func testForeignTags(t *testing.T, r *rig) {
+	for _, f := range families {
+		client, vip := withPort(f.client, 40000), withPort(f.vip, uint16(hide))
+		r.untouched(t, r.ext, build(t, frame.Frame{VLANs: []uint16{1, 2, 3}, Src: client, Dst: vip, Flags: frame.SYN}))
+		// A tag that is cut off behind its id.
+		r.untouched(t, r.ext, build(t, frame.Frame{VLANs: []uint16{1, 2}, Src: client, Dst: vip, Length: 20}))
+	}
 }
 
 // testForeignRunts cuts a frame short everywhere. Program.Run takes no less

@@ -2,9 +2,6 @@ package loader
 
 import (
 	"testing"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"sluice/internal/nettest/frame"
 )
@@ -25,13 +22,10 @@ func (s stand) occupant(state FlowState) bpfFlow {
 // occupyLines fills every line with established flows.
 func (s stand) occupyLines(t *testing.T) {
 	t.Helper()
-	mem, err := unix.Mmap(s.d.objs.Flows.FD(), 0, int(s.d.lines)*flowSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	mustRig(t, err)
-	lines := unsafe.Slice((*bpfFlow)(unsafe.Pointer(&mem[0])), s.d.lines)
+	lines := s.mapFlows(t)
 	for i := range lines {
 		lines[i] = s.occupant(FlowEstablished)
 	}
-	mustRig(t, unix.Munmap(mem))
 }
 
 // occupy fills the overflow table, too.
@@ -143,12 +137,7 @@ func testDisplaced(t *testing.T, s stand) {
 func testDisplacedExpired(t *testing.T, s stand) {
 	defer s.clear(t)
 	s.occupy(t)
-	c := s.talk(t, 0)
-	steps := handshake()
-	if s.svc.Mode == ModeDSR {
-		steps = dsrHandshake()
-	}
-	c.play(t, steps[:2])
+	c := s.apart(t)
 	old := s.occupant(FlowEstablished)
 	old.Seen -= s.d.lifetimes[FlowEstablished] + 1
 	answers := old
@@ -169,6 +158,23 @@ func testDisplacedExpired(t *testing.T, s stand) {
 	mustRig(t, err)
 	if want := uint32(c.forwardHash())&(c.d.lines-1) ^ 3; line != want {
 		t.Errorf("the flow stands in line %d, want the expired one's %d", line, want)
+	}
+}
+
+// apart is a connection before its last ACK, whose two entries have no line in
+// common.
+func (s stand) apart(t *testing.T) *talk {
+	t.Helper()
+	for {
+		c := s.talk(t, 0)
+		if s.svc.Mode == ModeDSR {
+			c.play(t, dsrHandshake()[:2])
+			return c
+		}
+		c.play(t, handshake()[:2])
+		if (c.forwardHash()^c.backHash())&uint64(s.d.lines-flowWays) != 0 {
+			return c
+		}
 	}
 }
 

@@ -173,6 +173,12 @@ var beginnings = map[string][]step{
 		{from: fromBackend, flags: frame.SYN | frame.ACK},
 		{flags: frame.ACK, data: "SSH-2.0-client\r\n", member: opened, state: FlowEstablished},
 	},
+	"ACK lost, FIN completes": {
+		{flags: frame.SYN, first: true},
+		{from: fromBackend, flags: frame.SYN | frame.ACK},
+		{flags: frame.FIN | frame.ACK, data: "all at once", member: opened, state: FlowHalfClosed},
+		{from: fromBackend, flags: frame.FIN | frame.ACK, member: closed, state: FlowClosed},
+	},
 	"first segments lost, a later one completes": {
 		{flags: frame.SYN, first: true},
 		{from: fromBackend, flags: frame.SYN | frame.ACK},

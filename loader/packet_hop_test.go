@@ -14,6 +14,7 @@ func testHop(t *testing.T, r *rig) {
 	r.stands(t, steering, testVLAN)
 	r.stands(t, steering, testEgress)
 	r.stands(t, natKinds, testWayBack)
+	r.plain(t, natKinds, testUnindexed)
 	r.plain(t, natKinds, testStranger)
 	r.plain(t, natKinds, testDoubleTag)
 }
@@ -131,6 +132,23 @@ func testWayBack(t *testing.T, s stand) {
 	if have := hopOf(c.back(t)); have != 0 {
 		t.Errorf("the flow remembers next hop %#x; it has no id", have)
 	}
+}
+
+// testUnindexed: a neighbour that has no id yet is asked for once a connection,
+// and until then the routing table is.
+func testUnindexed(t *testing.T, s stand) {
+	defer s.setHops(t, outer(s.tags))
+	key := hopKey(s.hops[hopRouter])
+	mustRig(t, s.d.objs.NextHopIds.Delete(&key))
+	c := s.talk(t, 0)
+	c.play(t, handshake()[:1])
+	s.events(t)
+	c.play(t, handshake()[1:2])
+	s.wantEvents(t, Event{Kind: EventNeighbour, Client: withPort(s.router, 0), Interface: s.ext.index})
+	c.play(t, handshake()[2:])
+	s.events(t)
+	c.both(t, step{}, step{})
+	s.wantEvents(t)
 }
 
 // hopOf is what an entry for answers remembers: the field is that of opened in

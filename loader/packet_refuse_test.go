@@ -100,6 +100,16 @@ func testMemberRemoved(t *testing.T, s stand) {
 	up.does = refused
 	gone.play(t, []step{up})
 	stays.both(t, step{}, step{})
+	// The client may come back, by the same port even.
+	defer s.aim(t, stays.member)()
+	again := s.talkOf(t, gone.client)
+	again.play(t, []step{{flags: frame.SYN, first: true, state: up.state, lone: true}})
+	if s.svc.Mode == ModeNAT {
+		again.play(t, []step{{from: fromBackend, flags: frame.SYN | frame.ACK, state: up.state, lone: true}})
+	}
+	at, f := again.segment(fromClient, frame.ACK, "")
+	again.mustRun(t, at, build(t, f))
+	again.play(t, []step{{flags: frame.ACK, data: "x", state: up.state}})
 }
 
 // testHostShared: another service's member answers from the same address and

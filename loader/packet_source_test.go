@@ -171,11 +171,7 @@ func testAbandoned(t *testing.T, s stand) {
 // expire makes the answers' entry as old as the flow and sweeps.
 func (s stand) expire(t *testing.T, c *talk, want int) {
 	t.Helper()
-	key := c.backKey()
-	line, f, err := s.d.find(key, c.backHash())
-	mustRig(t, err)
-	f.Seen -= s.d.lifetimes[FlowClosed] + 2
-	mustRig(t, s.d.objs.Flows.Put(line, f))
+	c.changeBack(t, func(f *bpfFlow) { f.Seen -= s.d.lifetimes[FlowClosed] + 2 })
 	n, err := s.d.Expire(t.Context())
 	mustRig(t, err)
 	if n != want {

@@ -23,15 +23,7 @@ func (c *talk) past(t *testing.T) {
 	if c.svc.Mode != ModeNAT {
 		return
 	}
-	key := c.backKey()
-	line, f, err := c.d.find(key, c.backHash())
-	mustRig(t, err)
-	f.Seen = c.now(t) - c.d.lifetimes[FlowEstablished] - 1
-	if line == NoLine {
-		mustRig(t, c.d.objs.FlowsOverflow.Put(&key, f))
-		return
-	}
-	mustRig(t, c.d.objs.Flows.Put(line, f))
+	c.changeBack(t, func(f *bpfFlow) { f.Seen = c.now(t) - c.d.lifetimes[FlowEstablished] - 1 })
 }
 
 // sweep runs a pass and checks what it removed and counted.

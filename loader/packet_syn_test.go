@@ -150,4 +150,14 @@ func testRingMoves(t *testing.T, s stand) {
 		moved.play(t, []step{{flags: frame.SYN, first: true, service: unreturned(s.kind)}})
 		moved.play(t, handshake()[1:])
 	})
+	t.Run("and the first backend's late answer completes nothing", func(t *testing.T) {
+		c := s.talk(t, 0)
+		c.play(t, handshake()[:1])
+		defer s.aim(t, membersOf(s.id)[1])()
+		moved := s.talkOf(t, c.client)
+		moved.play(t, []step{{flags: frame.SYN, first: true, service: unreturned(s.kind)}})
+		c.play(t, []step{{from: fromBackend, flags: frame.SYN | frame.ACK}})
+		moved.play(t, []step{{say: "of the first one's number", flags: frame.ACK, forged: true, tweak: func(f *frame.Frame) { f.Ack = c.down.next }}})
+		moved.play(t, handshake()[1:])
+	})
 }

@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -18,12 +19,17 @@ func (r *rig) clear(t testing.TB) {
 // clearFlows leaves the handshakes.
 func (r *rig) clearFlows(t testing.TB) {
 	t.Helper()
-	size := int(r.d.lines) * flowSize
-	mem, err := unix.Mmap(r.d.objs.Flows.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	mustRig(t, err)
-	clear(mem)
-	mustRig(t, unix.Munmap(mem))
+	clear(r.mapFlows(t))
 	emptyMap(t, r.d.objs.FlowsOverflow)
+}
+
+// mapFlows is the flow table itself, until the end of the test.
+func (r *rig) mapFlows(t testing.TB) []bpfFlow {
+	t.Helper()
+	mem, err := unix.Mmap(r.d.objs.Flows.FD(), 0, int(r.d.lines)*flowSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mustRig(t, err)
+	t.Cleanup(func() { mustRig(t, unix.Munmap(mem)) })
+	return unsafe.Slice((*bpfFlow)(unsafe.Pointer(&mem[0])), r.d.lines)
 }
 
 // emptyMap deletes every key of a map of flows.

@@ -25,8 +25,11 @@ func TestPackets(t *testing.T) {
 		{"sweep", testSweep},
 		{"mirror", testMirror},
 		{"check", testCheck},
+		{"events", testEvents},
+		{"race", testRace},
 		{"syn", testSYN},
 		{"restart", testRestart},
+		{"mutated", testMutated},
 	} {
 		t.Run(theme.name, func(t *testing.T) {
 			defer r.clear(t)

@@ -12,12 +12,17 @@ import (
 	"sluice/loader"
 )
 
-// swaps is how often the program is replaced; fullSwaps of them are by a
-// process that ends and another that opens, which the verifier makes slow.
-const (
-	swaps     = 100
-	fullSwaps = 5
-)
+// swaps is how often the program is replaced.
+const swaps = 100
+
+// restarts is how often besides a process ends and another opens, which the
+// verifier makes slow: as often only with SLUICE_TEST_FULL.
+func restarts() int {
+	if os.Getenv("SLUICE_TEST_FULL") != "" {
+		return swaps
+	}
+	return 3
+}
 
 // The program is replaced while connections live, move bytes
 // and are made: none is lost and no counter goes back.
@@ -25,6 +30,7 @@ func TestSwapUnderTraffic(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"hide v4", "dsr v6"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newGateway(t, shapes()[name])
 			load := startLoad(t, g, 6)
 			watch := &ratchet{}
@@ -42,7 +48,7 @@ func TestSwapUnderTraffic(t *testing.T) {
 				watch.look(t, g.dp)
 			}
 			must(t, twin.CloseTwin())
-			for range fullSwaps {
+			for range restarts() {
 				must(t, g.dp.Close())
 				g.open(t)
 				load.waitFor(t, 1)
@@ -53,22 +59,6 @@ func TestSwapUnderTraffic(t *testing.T) {
 			wantNoDrops(t, g.dp)
 		})
 	}
-}
-
-// The same by 100 openings, one after the other.
-func TestRestartUnderTraffic(t *testing.T) {
-	if os.Getenv("SLUICE_TEST_FULL") == "" {
-		t.Skip("100 restarts take minutes; SLUICE_TEST_FULL=1 runs them")
-	}
-	g := newGateway(t, shapes()["keep v4"])
-	load := startLoad(t, g, 6)
-	for range swaps {
-		must(t, g.dp.Close())
-		g.open(t)
-		load.waitFor(t, 1)
-	}
-	load.stop(t)
-	wantNoDrops(t, g.dp)
 }
 
 func (g *gateway) twin() (twin *loader.Dataplane, err error) {

@@ -11,8 +11,10 @@ import (
 
 // TestTraffic sends data both ways through every shape of service.
 func TestTraffic(t *testing.T) {
+	t.Parallel()
 	for name, s := range shapes() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := newGateway(t, s)
 			seen := map[string]int{}
 			for range 20 {

@@ -1,0 +1,147 @@
+package loader
+
+import (
+	"bytes"
+	"fmt"
+
+	"sluice/internal/nettest/frame"
+)
+
+// consistent says what is wrong with what became of a frame.
+func (z *fuzzed) consistent(in, out []byte, v verdict, counts tally) error {
+	if (v == xdpPass || v == xdpDrop) && !bytes.Equal(in, out) {
+		return fmt.Errorf("a frame that is not sent on was changed")
+	}
+	if !z.ours(in) && (v != xdpPass || counts.packets() != 0) {
+		return fmt.Errorf("a frame without any of our addresses is not passed, or counted")
+	}
+	moved, drops := counts.moved(), counts.dropped()
+	switch v {
+	case xdpPass:
+		if moved != 0 || drops != 0 {
+			return fmt.Errorf("passed and counted: %+v", counts)
+		}
+		return nil
+	case xdpDrop:
+		if moved != 0 || drops != 1 {
+			return fmt.Errorf("dropped and counted: %+v", counts)
+		}
+		return nil
+	case xdpTX, xdpRedirect:
+		if moved+drops != 1 || drops == 1 && v != xdpTX {
+			return fmt.Errorf("sent and counted: %+v", counts)
+		}
+		return z.sent(in, out, drops == 1, counts)
+	default:
+		return fmt.Errorf("no verdict of ours")
+	}
+}
+
+// sent says what is wrong with a frame that goes out: reset is one made of the
+// frame that came in.
+func (z *fuzzed) sent(in, out []byte, reset bool, counts tally) error {
+	if !reset && (len(in) != len(out) || ipLength(in) != ipLength(out)) {
+		return fmt.Errorf("a frame of %d bytes and IP length %d leaves with %d and %d", len(in), ipLength(in), len(out), ipLength(out))
+	}
+	if bytes := counts.bytes(); bytes != uint64(ipLength(in)) {
+		return fmt.Errorf("%d bytes counted, IP length is %d", bytes, ipLength(in))
+	}
+	if !reset {
+		return sameResidue(in, out)
+	}
+	if err := frame.Verify(out); err != nil {
+		return err
+	}
+	f, err := frame.Decode(out)
+	if err == nil && f.Src.IsValid() && (f.Flags&frame.RST == 0 || len(f.Payload) > 0) {
+		err = fmt.Errorf("an answer of our own is no bare reset")
+	}
+	return err
+}
+
+// sameResidue checks the checksums of a frame that was translated: right ones
+// stay right, and wrong ones stay wrong by as much, so that the receiver sees
+// what the sender did.
+func sameResidue(in, out []byte) error {
+	ipIn, tcpIn := residues(in)
+	ipOut, tcpOut := residues(out)
+	if ipIn != ipOut || tcpIn != tcpOut {
+		return fmt.Errorf("checksums are off by %#x (IP) and %#x (TCP), on the way in by %#x and %#x", ipOut, tcpOut, ipIn, tcpIn)
+	}
+	return nil
+}
+
+// residues are the sums of what the checksums of IPv4 and TCP cover, 0 if they
+// are right. The frame has no IP options or extensions, or it is not steered.
+func residues(b []byte) (ip, tcp uint16) {
+	length := int(ipLength(b))
+	at := 14
+	for b[at-2] == 0x81 && b[at-1] == 0 || b[at-2] == 0x88 && b[at-1] == 0xa8 {
+		at += 4
+	}
+	p := b[at : at+length]
+	if p[0]>>4 == 4 {
+		return residue(p[:20]), residue(append(bytes.Clone(p[12:]), 0, 6, byte((length-20)>>8), byte(length-20)))
+	}
+	return 0, residue(append(bytes.Clone(p[8:]), 0, 6, byte((length-40)>>8), byte(length-40)))
+}
+
+// residue is the internet checksum of b. An odd byte stands before the last two
+// words, which residues appends.
+func residue(b []byte) uint16 {
+	if len(b)%2 != 0 {
+		n := len(b) - 4
+		b = append(append(bytes.Clone(b[:n]), 0), b[n:]...)
+	}
+	sum := uint32(0)
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(b[i])<<8 | uint32(b[i+1])
+		sum = sum&0xffff + sum>>16
+	}
+	if sum == 0xffff {
+		sum = 0
+	}
+	return uint16(sum)
+}
+
+// ours says that a frame holds an address of ours at all.
+func (z *fuzzed) ours(in []byte) bool {
+	for _, mark := range z.marks {
+		if bytes.Contains(in, mark) {
+			return true
+		}
+	}
+	return false
+}
+
+// moved and dropped are the packets that went on, and those that did not.
+func (c tally) moved() (n uint64) {
+	for _, m := range c.Members {
+		n += m.PacketsIn + m.PacketsOut
+	}
+	return n
+}
+
+func (c tally) dropped() (n uint64) {
+	for _, d := range c.Drops {
+		n += d.Packets
+	}
+	return n
+}
+
+func (c tally) packets() (n uint64) {
+	for _, s := range c.Services {
+		n += s.PacketsIn
+	}
+	return n + c.moved() + c.dropped()
+}
+
+func (c tally) bytes() (n uint64) {
+	for _, m := range c.Members {
+		n += m.BytesIn + m.BytesOut
+	}
+	for _, d := range c.Drops {
+		n += d.Bytes
+	}
+	return n
+}
