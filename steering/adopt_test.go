@@ -26,6 +26,7 @@ func TestRestartChangesNothing(t *testing.T) {
 	members, services, checks := maps.Clone(r.dp.members), fmt.Sprint(r.dp.services), maps.Clone(r.dp.checks)
 	before := r.status()
 	sets := r.dp.sets
+	clear(r.dp.checks) // where they lead the process before had for itself
 	r.restart()
 	r.lives(c1, vip, "b1")
 	r.apply(all...)
@@ -185,6 +186,29 @@ func TestCrashInAModeChange(t *testing.T) {
 		if got := r.dp.services[r.dp.published[vip]]; got.Mode != want || got.Removed {
 			t.Errorf("published is %+v, want mode %d", got, want)
 		}
+	}
+}
+
+// Of two services with one address the one that is published has it.
+func TestUnpublishedServiceIsOfNoUse(t *testing.T) {
+	r := newRig(t)
+	r.apply(serving("b1"))
+	r.allUp()
+	client, _ := r.flow(vip)
+	r.dp.services[2] = recordOf(with(serving("b1"), dsr))
+	r.dp.rings[2] = &fakeRing{d: r.dp, service: 2}
+	r.dp.members[2] = loader.Member{Service: 2, Addr: backendAddr("b1"), NextHop: 1}
+	r.dp.published[vip] = 2
+	r.restart()
+	r.apply()
+	r.run(time.Minute)
+	if f := r.dp.flows[flowKey{client, 1}]; f != nil && f.state < loader.FlowClosed {
+		t.Error("a flow that no packet reaches lives on")
+	}
+	r.settledFor(embryo)
+	r.settledFor(embryo)
+	if len(r.dp.services) != 0 || len(r.dp.published) != 0 {
+		t.Errorf("services %v are left, %v published", r.dp.services, r.dp.published)
 	}
 }
 

@@ -169,8 +169,24 @@ func TestIdleDoneNeedsASweepSinceTheOrder(t *testing.T) {
 	r.table.pass(bg)
 	r.dp.data(client, vip)
 	r.drain(named("b1"), DrainOptions{IdleDone: time.Minute})
+	<-r.table.wake // the settings asked for a sweep; this one is about none
 	r.ticks(10 * time.Second)
 	r.wantState("b1", StateDraining)
+}
+
+func TestDrainLooksTwiceAMomentApart(t *testing.T) {
+	r := newRig(t)
+	r.apply(serving("b1", "b2"))
+	r.allUp()
+	r.drain(named("b1"), DrainOptions{})
+	for range 3 {
+		if err := r.drainer.tick(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.wantState("b1", StateDraining)
+	r.ticks(drainPeriod)
+	r.wantState("b1", StateDisabled)
 }
 
 func TestEnableEndsADrain(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/internal/config"
-	"sluice/loader"
 )
 
 func TestStatusMergesABackendOverItsServices(t *testing.T) {
@@ -126,15 +125,21 @@ func TestStatusNeverMixesLedgers(t *testing.T) {
 	r.apply(serving("b1"))
 	r.allUp()
 	r.flow(vip)
-	folded := false
+	passed := false
 	r.dp.fault = func(call string) error {
-		if call == "ServiceCounters " && !folded {
-			folded = true
-			next := r.table.model.Load().clone()
-			next.ledger = next.ledger.edit()
-			next.ledger.fold(readings{members: map[loader.MemberID]Counters{1: {PacketsIn: 2, BytesIn: 120, FlowsOpened: 1, SYNs: 1}}})
-			r.table.model.Store(next)
+		if call != "MemberCounters " || passed {
+			return nil
 		}
+		// The id goes to another backend, which counts with it.
+		passed = true
+		next := r.table.model.Load().clone()
+		next.ledger = next.ledger.edit()
+		next.ledger.Members.release(1, Counters(r.dp.memberCounts[1]))
+		next.ledger.Members.claim(1, memberKey{vip, backendAddr("b9")}, Counters(r.dp.memberCounts[1]))
+		r.table.model.Store(next)
+		c := r.dp.memberCounts[1]
+		c.PacketsIn += 100
+		r.dp.memberCounts[1] = c
 		return nil
 	}
 	if got := r.backend("b1").Counters.PacketsIn; got != 2 {
