@@ -100,16 +100,22 @@ func TestChecks(t *testing.T) {
 	attach()
 	wantAll("after adoption")
 
-	must(t, g.dp.DeleteCheck(check(0).Addr()))
-	must(t, g.dp.DeleteCheck(check(0).Addr()))
+	wantDeleted(t, g, check(0))
+	foreignPair(t, g)
+}
+
+// wantDeleted takes a check address away.
+func wantDeleted(t *testing.T, g *gateway, check netip.AddrPort) {
+	t.Helper()
+	must(t, g.dp.DeleteCheck(check.Addr()))
+	must(t, g.dp.DeleteCheck(check.Addr()))
 	// It is swallowed: nothing comes back that could be waited for.
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if c, err := g.GW.Dial(ctx, check(0)); err == nil {
+	if c, err := g.GW.Dial(ctx, check); err == nil {
 		c.Close()
 		t.Error("a deleted check address is answered")
 	}
-	foreignPair(t, g)
 }
 
 // foreignPair has AttachCheck refused by somebody else's program on one end;

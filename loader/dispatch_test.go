@@ -118,36 +118,20 @@ func TestDispatch(t *testing.T) {
 	for id, listen := range services {
 		l := listeners[id]
 		home := netip.AddrPortFrom(g.OutsideAddr.Like(listen.Addr()), testPort)
-		wantOwn := func(when string) {
-			t.Helper()
-			if got := answers(t, g.Client, home); got != own {
-				t.Errorf("%s %s answered %q, want the machine's own %q", when, home, got, own)
-			}
-		}
-		wantRefused := func(when string) {
-			t.Helper()
-			before := drops(t, g.dp, "no_listener")
-			wantText(t, answers(t, g.Client, listen), "refused")
-			if n := drops(t, g.dp, "no_listener") - before; n != 1 {
-				t.Errorf("%s %d connections to %s were counted as no_listener, want 1", when, n, listen)
-			}
-			wantOwn(when)
-		}
-		wantRefused("without a listener")
 		wantListener(t, g.dp, id, false)
+		wantRefused(t, g, "without a listener", listen)
+		wantAnswer(t, g, "without a listener", home, own)
 
 		l.set(t, g.dp, id)
 		wantListener(t, g.dp, id, true)
 		const count = 5
 		for range count {
-			if got, want := answers(t, g.Client, listen), map[loader.ServiceID]string{1: "ours4", 2: "ours6"}[id]; got != want {
-				t.Errorf("%s answered %q, want %q", listen, got, want)
-			}
+			wantAnswer(t, g, "with a listener", listen, map[loader.ServiceID]string{1: "ours4", 2: "ours6"}[id])
 			if at := <-l.dialled; at != listen {
 				t.Errorf("the listener sees %s as the address that was dialled, want %s", at, listen)
 			}
 		}
-		wantOwn("with a listener")
+		wantAnswer(t, g, "with a listener", home, own)
 		// A service is VIP and port: another port of the VIP is the machine's.
 		wantText(t, answers(t, g.Client, netip.AddrPortFrom(listen.Addr(), 23)), "refused")
 		counters, err := g.dp.ServiceCounters()
@@ -158,7 +142,25 @@ func TestDispatch(t *testing.T) {
 
 		must(t, l.Close())
 		wantListener(t, g.dp, id, false)
-		wantRefused("after the listener was closed")
+		wantRefused(t, g, "after the listener was closed", listen)
+		wantAnswer(t, g, "after the listener was closed", home, own)
+	}
+}
+
+func wantAnswer(t *testing.T, g *gateway, when string, at netip.AddrPort, want string) {
+	t.Helper()
+	if got := answers(t, g.Client, at); got != want {
+		t.Errorf("%s %s answered %q, want %q", when, at, got, want)
+	}
+}
+
+// wantRefused fails the test unless a connection is refused and counted.
+func wantRefused(t *testing.T, g *gateway, when string, at netip.AddrPort) {
+	t.Helper()
+	before := drops(t, g.dp, "no_listener")
+	wantText(t, answers(t, g.Client, at), "refused")
+	if n := drops(t, g.dp, "no_listener") - before; n != 1 {
+		t.Errorf("%s %d connections to %s were counted as no_listener, want 1", when, n, at)
 	}
 }
 
@@ -177,26 +179,16 @@ func TestListenerStays(t *testing.T) {
 	first, second := greet(t, g.GW, "127.0.0.1:0", "first"), greet(t, g.GW, "10.0.0.1:2222", "second")
 	first.set(t, g.dp, 1)
 	must(t, g.dp.Close())
-	if got := answers(t, g.Client, services[1]); got != "first" {
-		t.Errorf("while nobody holds the dataplane %q answered", got)
-	}
+	wantAnswer(t, g, "while nobody holds the dataplane", services[1], "first")
 	g.open(t)
-	if got := answers(t, g.Client, services[1]); got != "first" {
-		t.Errorf("after adoption %q answered", got)
-	}
+	wantAnswer(t, g, "after adoption", services[1], "first")
 	second.set(t, g.dp, 1)
-	if got := answers(t, g.Client, services[1]); got != "second" {
-		t.Errorf("after the listener was replaced %q answered", got)
-	}
+	wantAnswer(t, g, "after the listener was replaced", services[1], "second")
 	must(t, g.dp.DeleteService(1))
 	wantListener(t, g.dp, 1, false)
-	if got := answers(t, g.Client, services[1]); got != own {
-		t.Errorf("after the service is gone %q answered, want the machine's own", got)
-	}
+	wantAnswer(t, g, "after the service is gone", services[1], own)
 	second.set(t, g.dp, 1)
-	if got := answers(t, g.Client, services[1]); got != own {
-		t.Errorf("a listener without a service took the address: %q answered", got)
-	}
+	wantAnswer(t, g, "with a listener but no service", services[1], own)
 }
 
 func TestSetListenerRefusals(t *testing.T) {

@@ -92,27 +92,34 @@ func TestEvents(t *testing.T) {
 				t.Errorf("event differs (-want +got):\n%s", diff)
 			}
 
-			ring, err := g.dp.Ring(testService)
-			must(t, err)
-			for i := range loader.RingEntries {
-				ring.Set(i, 0)
-			}
-			const port = 45678
-			_, err = g.tryDial(t.Context(), port)
-			wantError(t, err, "refused")
-			refused := loader.Event{
-				Kind: loader.EventRefused, Reason: "no_backend", Service: testService,
-				Client: netip.AddrPortFrom(want.Client.Addr(), port),
-			}
-			if diff := cmp.Diff(refused, next(t, events), byValue, cmpopts.IgnoreFields(loader.Event{}, "Time")); diff != "" {
-				t.Errorf("event differs (-want +got):\n%s", diff)
-			}
-			select {
-			case e := <-events:
-				t.Errorf("one event too many: %+v", e)
-			default:
-			}
+			wantRefusal(t, g, events)
 		})
+	}
+}
+
+// wantRefusal has a connection refused and fails the test unless that is told
+// of, and nothing else.
+func wantRefusal(t *testing.T, g *gateway, events <-chan loader.Event) {
+	t.Helper()
+	ring, err := g.dp.Ring(testService)
+	must(t, err)
+	for i := range loader.RingEntries {
+		ring.Set(i, 0)
+	}
+	const port = 45678
+	_, err = g.tryDial(t.Context(), port)
+	wantError(t, err, "refused")
+	want := loader.Event{
+		Kind: loader.EventRefused, Reason: "no_backend", Service: testService,
+		Client: netip.AddrPortFrom(g.ClientAddr.Like(g.listen.Addr()), port),
+	}
+	if diff := cmp.Diff(want, next(t, events), byValue, cmpopts.IgnoreFields(loader.Event{}, "Time")); diff != "" {
+		t.Errorf("event differs (-want +got):\n%s", diff)
+	}
+	select {
+	case e := <-events:
+		t.Errorf("one event too many: %+v", e)
+	default:
 	}
 }
 

@@ -129,15 +129,7 @@ func killOff(t *testing.T, g *gateway) map[string]*dying {
 // told of, each once.
 func wantClosed(t *testing.T, g *gateway, events <-chan loader.Event, n int) {
 	t.Helper()
-	counters, err := g.dp.MemberCounters()
-	must(t, err)
-	var opened, closed uint64
-	for _, c := range counters {
-		opened, closed = opened+c.FlowsOpened, closed+c.FlowsClosed
-	}
-	if opened != uint64(n) || closed != uint64(n) {
-		t.Errorf("%d flows are counted as opened and %d as closed, want %d", opened, closed, n)
-	}
+	wantCounted(t, g.dp, n, n)
 	told := map[loader.EventKind]map[netip.AddrPort]int{loader.EventEstablished: {}, loader.EventClosed: {}}
 	for range 2 * n {
 		e := next(t, events)

@@ -87,6 +87,9 @@ func (d *Dataplane) HopIndex() map[string]uint32 {
 // Mark adds marks to a ring entry as the programs do, whatever member it names.
 func (r *Ring) Mark(i int, marks uint32) { atomic.OrUint32(r.word(i), marks&^ringMember) }
 
+// Clear takes marks from a ring entry as a sweep does.
+func (r *Ring) Clear(i int, marks uint32) { atomic.AndUint32(r.word(i), ^marks|ringMember) }
+
 // Marks are the marks of a ring entry.
 func (r *Ring) Marks(i int) uint32 { return atomic.LoadUint32(r.word(i)) &^ ringMember }
 

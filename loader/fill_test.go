@@ -101,17 +101,29 @@ func (f *filler) talk(i int) error {
 	return f.step(f.client, "data", frame.ACK|frame.PSH, clientISN+2, backendISN+1)
 }
 
-// nextTick waits until the programs' clock has moved on from tick.
-func nextTick(tick int64) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+// each does something with count clients.
+func (f *filler) each(count int, do func(i int) error) error {
+	for i := range count {
+		if err := do(i); err != nil {
+			return fmt.Errorf("client %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// waitTick waits until the programs' clock has moved on.
+func (f *filler) waitTick() error {
+	start, err := tickNow()
+	for deadline := time.Now().Add(patience); err == nil; time.Sleep(time.Millisecond) {
 		now, err := tickNow()
-		if err != nil || now > tick {
+		if err != nil || now > start {
 			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the clock stands at tick %d", now)
 		}
 	}
+	return err
 }
 
 func tickNow() (int64, error) {

@@ -23,6 +23,18 @@ func wantReset(t *testing.T, side string, c net.Conn) {
 	}
 }
 
+// ends are the two of one connection.
+type ends struct{ near, far net.Conn }
+
+// talks fails the test unless what the client says arrives.
+func (e ends) talks(t *testing.T) {
+	t.Helper()
+	_, err := e.near.Write([]byte("x"))
+	must(t, err)
+	_, err = e.far.Read(make([]byte, 1))
+	must(t, err)
+}
+
 // Whichever side of a killed connection speaks is reset, the others go on.
 func TestKill(t *testing.T) {
 	t.Parallel()
@@ -31,36 +43,15 @@ func TestKill(t *testing.T) {
 			t.Parallel()
 			g := newGateway(t, shapes()[name], func(p *plan) { p.held = true })
 			events := listenTo(t, g.dp)
-			type ends struct{ near, far net.Conn }
 			var conns []ends
 			for range 3 {
 				c, _ := g.dial(t)
 				conns = append(conns, ends{c, <-g.accepted})
 				next(t, events)
 			}
-			victims := conns[:2]
-			var flows []loader.Flow
-			for _, c := range victims {
-				f, ok := find(t, g.dp, client(c.near))
-				if !ok {
-					t.Fatal("the connection has no flow")
-				}
-				flows = append(flows, f)
-			}
-			stale := flows[0]
-			stale.Word ^= 2
-			for _, try := range []struct {
-				flows []loader.Flow
-				want  int
-			}{{nil, 0}, {[]loader.Flow{stale}, 0}, {flows, 2}, {flows, 0}} {
-				if n, err := g.dp.Kill(try.flows); err != nil || n != try.want {
-					t.Errorf("killing %+v ended %d flows (%v), want %d", try.flows, n, err, try.want)
-				}
-			}
-			for _, c := range victims {
-				if f, ok := find(t, g.dp, client(c.near)); !ok || f.State != loader.FlowKilled {
-					t.Errorf("after the kill the flow is %+v (%v)", f, ok)
-				}
+			victims, spared := conns[:2], conns[2]
+			kill(t, g, victims)
+			for range victims {
 				if e := next(t, events); e.Kind != loader.EventClosed {
 					t.Errorf("after the kill the event is %+v", e)
 				}
@@ -72,21 +63,38 @@ func TestKill(t *testing.T) {
 			if drops(t, g.dp, "killed") == 0 {
 				t.Error("no packet is counted as killed")
 			}
-
-			_, err := conns[2].near.Write([]byte("x"))
-			must(t, err)
-			_, err = conns[2].far.Read(make([]byte, 1))
-			must(t, err)
-			counters, err := g.dp.MemberCounters()
-			must(t, err)
-			var closed uint64
-			for _, c := range counters {
-				closed += c.FlowsClosed
-			}
-			if closed != 2 {
-				t.Errorf("%d flows are counted as closed, 2 were killed", closed)
-			}
+			spared.talks(t)
+			wantCounted(t, g.dp, 3, 2)
 		})
+	}
+}
+
+// kill ends the flows of two connections, and others that are not there.
+func kill(t *testing.T, g *gateway, victims []ends) {
+	t.Helper()
+	var flows []loader.Flow
+	for _, c := range victims {
+		f, ok := find(t, g.dp, client(c.near))
+		if !ok {
+			t.Fatal("the connection has no flow")
+		}
+		flows = append(flows, f)
+	}
+	// The line is another flow's by now.
+	stale := flows[0]
+	stale.Word ^= 2
+	for _, try := range []struct {
+		flows []loader.Flow
+		want  int
+	}{{nil, 0}, {[]loader.Flow{stale}, 0}, {flows, len(flows)}, {flows, 0}} {
+		if n, err := g.dp.Kill(try.flows); err != nil || n != try.want {
+			t.Errorf("killing %+v ended %d flows (%v), want %d", try.flows, n, err, try.want)
+		}
+	}
+	for _, f := range flows {
+		if f, ok := find(t, g.dp, f.Client); !ok || f.State != loader.FlowKilled {
+			t.Errorf("after the kill the flow is %+v (%v)", f, ok)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package loader_test
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"net"
 	"net/netip"
 	"os"
@@ -20,7 +22,7 @@ type snapshot struct {
 	Published       map[loader.ServiceID]bool
 	Members         map[loader.MemberID]loader.Member
 	NextHops        map[loader.NextHopID]loader.NextHop
-	Rings           map[loader.ServiceID][]loader.MemberID
+	Rings           map[loader.ServiceID]uint32 // checksums
 	MemberCounters  map[loader.MemberID]loader.MemberCounters
 	ServiceCounters map[loader.ServiceID]loader.ServiceCounters
 	Drops           []loader.DropCounter
@@ -42,14 +44,16 @@ func take(t *testing.T, dp *loader.Dataplane) (s snapshot) {
 	s.NextHops, err = dp.NextHops()
 	must(t, err)
 	s.Published = map[loader.ServiceID]bool{}
-	s.Rings = map[loader.ServiceID][]loader.MemberID{}
+	s.Rings = map[loader.ServiceID]uint32{}
 	for id := range s.Services {
 		s.Published[id] = dp.Published(id)
 		ring, err := dp.Ring(id)
 		must(t, err)
+		words := make([]byte, 0, 4*loader.RingEntries)
 		for i := range loader.RingEntries {
-			s.Rings[id] = append(s.Rings[id], ring.Get(i))
+			words = binary.LittleEndian.AppendUint32(words, uint32(ring.Get(i)))
 		}
+		s.Rings[id] = crc32.ChecksumIEEE(words)
 	}
 	s.MemberCounters, err = dp.MemberCounters()
 	must(t, err)

@@ -18,36 +18,9 @@ func TestOverflow(t *testing.T) {
 	g := newGateway(t, shapes()["hide v4"], tiny, func(p *plan) { p.Lifetimes = shortLives })
 	// Two entries a flow: the lines are nearly all taken.
 	const count = 1900
-	g.inside(t, func(f *filler) error {
-		for i := range count {
-			if err := f.establish(i); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	flows := scan(t, g.dp)
-	var over []loader.Flow
-	for who, f := range flows {
-		found, ok := find(t, g.dp, who)
-		if !ok || found.Line != f.Line || found.Member != f.Member || found.Source != f.Source {
-			t.Errorf("scanned %+v, found %+v (%v)", f, found, ok)
-		}
-		if f.Line == loader.NoLine {
-			over = append(over, f)
-		}
-	}
-	if len(flows) != count || len(over) == 0 || len(over) > count/2 {
-		t.Fatalf("of %d flows %d are there, %d of them outside the lines", count, len(flows), len(over))
-	}
-	g.inside(t, func(f *filler) error {
-		for i := range count {
-			if err := f.talk(i); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	g.inside(t, func(f *filler) error { return f.each(count, f.establish) })
+	over := wantOverflow(t, g.dp, count)
+	g.inside(t, func(f *filler) error { return f.each(count, f.talk) })
 	wantNoDrops(t, g.dp)
 
 	if n, err := g.dp.Kill(over[:1]); err != nil || n != 1 {
@@ -68,10 +41,31 @@ func TestOverflow(t *testing.T) {
 	if removed+n != 2*count {
 		t.Errorf("freed %d entries and %d more, want %d", removed, n, 2*count)
 	}
-	wantClosedCount(t, g.dp, count)
+	wantCounted(t, g.dp, count, count)
 }
 
-func wantClosedCount(t *testing.T, dp *loader.Dataplane, want uint64) {
+// wantOverflow fails the test unless every flow is there and can be found, and
+// returns those outside the lines.
+func wantOverflow(t *testing.T, dp *loader.Dataplane, count int) (over []loader.Flow) {
+	t.Helper()
+	flows := scan(t, dp)
+	for who, f := range flows {
+		found, ok := find(t, dp, who)
+		if !ok || found.Line != f.Line || found.Member != f.Member || found.Source != f.Source {
+			t.Errorf("scanned %+v, found %+v (%v)", f, found, ok)
+		}
+		if f.Line == loader.NoLine {
+			over = append(over, f)
+		}
+	}
+	if len(flows) != count || len(over) == 0 || len(over) > count/2 {
+		t.Fatalf("of %d flows %d are there, %d of them outside the lines", count, len(flows), len(over))
+	}
+	return over
+}
+
+// wantCounted fails the test unless so many flows were opened and closed.
+func wantCounted(t *testing.T, dp *loader.Dataplane, wantOpened, wantClosed int) {
 	t.Helper()
 	counters, err := dp.MemberCounters()
 	must(t, err)
@@ -79,8 +73,8 @@ func wantClosedCount(t *testing.T, dp *loader.Dataplane, want uint64) {
 	for _, c := range counters {
 		opened, closed = opened+c.FlowsOpened, closed+c.FlowsClosed
 	}
-	if opened != want || closed != want {
-		t.Errorf("%d flows are counted as opened and %d as closed, want %d", opened, closed, want)
+	if opened != uint64(wantOpened) || closed != uint64(wantClosed) {
+		t.Errorf("%d flows are counted as opened and %d as closed, want %d and %d", opened, closed, wantOpened, wantClosed)
 	}
 }
 
@@ -119,15 +113,12 @@ func TestFullTable(t *testing.T) {
 		t.Errorf("%d flows are counted as refused, %d were", n, len(refused))
 	}
 	g.inside(t, func(f *filler) error {
-		for i := range count {
+		return f.each(count, func(i int) error {
 			if refused[i] {
-				continue
+				return nil
 			}
-			if err := f.talk(i); err != nil {
-				return err
-			}
-		}
-		return nil
+			return f.talk(i)
+		})
 	})
 }
 
@@ -140,32 +131,18 @@ func TestFullTableOfDSR(t *testing.T) {
 	})
 	const proven, count = 2000, 12_000
 	g.inside(t, func(f *filler) error {
-		for i := range proven {
-			if err := f.establish(i); err != nil {
-				return err
-			}
-		}
-		now, err := tickNow()
-		if err != nil {
+		if err := f.each(proven, f.establish); err != nil {
 			return err
 		}
-		if err := nextTick(now); err != nil {
+		if err := f.waitTick(); err != nil {
 			return err
 		}
-		for i := range proven {
-			if err := f.talk(i); err != nil {
-				return err
-			}
+		if err := f.each(proven, f.talk); err != nil {
+			return err
 		}
-		for i := proven; i < count; i++ {
-			if err := f.establish(i); err != nil {
-				return err
-			}
-			if err := f.talk(i); err != nil {
-				return err
-			}
-		}
-		return nil
+		return f.each(count-proven, func(i int) error {
+			return errors.Join(f.establish(proven+i), f.talk(proven+i))
+		})
 	})
 	flows := scan(t, g.dp)
 	states := map[loader.FlowState]int{}

@@ -47,6 +47,9 @@ func (z *fuzzed) sent(in, out []byte, reset bool, counts tally) error {
 		return fmt.Errorf("%d bytes counted, IP length is %d", bytes, ipLength(in))
 	}
 	if !reset {
+		if int(ipLength(in))+14 > len(in) {
+			return fmt.Errorf("a frame that is shorter than its IP length was sent on")
+		}
 		return sameResidue(in, out)
 	}
 	if err := frame.Verify(out); err != nil {

@@ -35,9 +35,11 @@ func newFuzzed(f testing.TB, r *rig) *fuzzed {
 		}
 		for k := hide; k <= single; k++ {
 			s := stand{rig: z.rig, family: fam, kind: k, id: k.id(fam), svc: k.service(fam)}
-			z.addSeeds(f, s)
+			for which := range 2 {
+				z.addSeeds(f, s, which)
+			}
 			if k == hide {
-				z.addOdd(f, s)
+				z.addOdd(f, z.addSeeds(f, s, 0))
 			}
 		}
 		each(foreignFrames(fam), func(fr frame.Frame) { z.add(f, z.ext, fr) })
@@ -52,31 +54,29 @@ func newFuzzed(f testing.TB, r *rig) *fuzzed {
 	return z
 }
 
-// addSeeds establishes a flow towards each backend, and takes frames of every
-// kind from both of its ends.
-func (z *fuzzed) addSeeds(f testing.TB, s stand) {
-	for which := range 2 {
-		c := &talk{stand: s, client: s.nextClient(), via: hopRouter, member: membersOf(s.id)[which]}
-		c.to = Member{Addr: s.near, NextHop: hopNear}
-		if which == 1 {
-			c.to = Member{Addr: s.far, NextHop: hopFar}
-		}
-		c.restart()
-		c.source = c.client
-		z.greet(f, c)
-		for _, from := range []side{fromClient, fromBackend} {
-			for _, flags := range []frame.Flags{frame.SYN, frame.SYN | frame.ACK, frame.ACK, frame.FIN | frame.ACK, frame.RST} {
-				at, fr := c.segment(from, flags, "data")
-				z.add(f, at, fr)
-			}
+// addSeeds establishes a flow towards a backend, and takes frames of every kind
+// from both of its ends.
+func (z *fuzzed) addSeeds(f testing.TB, s stand, which int) *talk {
+	c := &talk{stand: s, client: s.nextClient(), via: hopRouter, member: membersOf(s.id)[which]}
+	c.to = Member{Addr: s.near, NextHop: hopNear}
+	if which == 1 {
+		c.to = Member{Addr: s.far, NextHop: hopFar}
+	}
+	c.begin()
+	c.source = c.client
+	z.greet(f, c)
+	for _, from := range []side{fromClient, fromBackend} {
+		for _, flags := range []frame.Flags{frame.SYN, frame.SYN | frame.ACK, frame.ACK, frame.FIN | frame.ACK, frame.RST} {
+			at, fr := c.segment(from, flags, "data")
+			z.add(f, at, fr)
 		}
 	}
+	return c
 }
 
-// addOdd takes frames that cannot be steered, and tagged ones.
-func (z *fuzzed) addOdd(f testing.TB, s stand) {
-	c := &talk{stand: s, client: s.nextClient(), via: hopRouter}
-	each(s.oddities(), func(o oddity) {
+// addOdd takes frames of a living flow that cannot be steered, and tagged ones.
+func (z *fuzzed) addOdd(f testing.TB, c *talk) {
+	each(c.oddities(), func(o oddity) {
 		at, fr := c.segment(fromClient, frame.ACK, "data")
 		o.change(&fr)
 		z.add(f, at, fr)

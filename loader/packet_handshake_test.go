@@ -197,6 +197,7 @@ var beginnings = map[string][]step{
 	"ACK without a SYN-ACK completes nothing": {
 		{flags: frame.SYN, first: true},
 		{flags: frame.ACK},
+		{say: "ACK of a number that an empty record holds", flags: frame.ACK, tweak: func(f *frame.Frame) { f.Ack = 1 }},
 		{say: "SYN-ACK of another SYN", from: fromBackend, flags: frame.SYN | frame.ACK, tweak: func(f *frame.Frame) { f.Ack-- }},
 		{say: "and of yet another", from: fromBackend, flags: frame.SYN | frame.ACK, tweak: func(f *frame.Frame) { f.Ack += 1 << 16 }},
 		{flags: frame.ACK},

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -60,8 +61,10 @@ func newRig(t testing.TB) *rig {
 	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF)
 	r := &rig{services: map[ServiceID]Service{}, jobs: make(chan func())}
 	r.wire(t)
+	pins := &earlyCleanup{TB: t}
+	t.Cleanup(pins.run)
 	o := Options{
-		Dir:        filepath.Join(nettest.BPFFS(t), "sluice"),
+		Dir:        filepath.Join(nettest.BPFFS(pins), "sluice"),
 		Interfaces: []string{r.ext.name, r.int.name},
 		MaxFlows:   rigFlows,
 		Key:        [16]byte{4, 2, 1},
@@ -78,7 +81,27 @@ func newRig(t testing.TB) *rig {
 		r.putServices(t, f)
 	}
 	r.work(t)
+	t.Cleanup(pins.run)
 	return r
+}
+
+// earlyCleanup holds back what is to be cleaned up, so that it can come first.
+// A fuzzing worker is killed a second after its last input, in the middle of
+// closing namespaces and maps; a mount would outlive it.
+type earlyCleanup struct {
+	testing.TB
+	undo []func()
+}
+
+// Cleanup notes fn for run.
+func (e *earlyCleanup) Cleanup(fn func()) { e.undo = append(e.undo, fn) }
+
+// run does what was noted, once, the last first.
+func (e *earlyCleanup) run() {
+	for _, fn := range slices.Backward(e.undo) {
+		fn()
+	}
+	e.undo = nil
 }
 
 // work keeps one thread in the namespace: the program must be run from where

@@ -67,6 +67,7 @@ func testSYN(t *testing.T, r *rig) {
 	})
 	r.plain(t, natKinds, testRepeated)
 	r.plain(t, []kind{dsr}, testRepeatedDSR)
+	r.plain(t, []kind{dsr}, testBesideDSR)
 	r.plain(t, natKinds, testRingMoves)
 }
 
@@ -97,8 +98,11 @@ func testRepeated(t *testing.T, s stand) {
 	t.Run("with another number", func(t *testing.T) {
 		c := s.talk(t, 0)
 		c.play(t, handshake()[:2])
+		earlier := c.down.next
 		c.restart()
-		c.play(t, handshake())
+		c.play(t, handshake()[:1])
+		c.play(t, []step{{say: "the first answer counts no more", flags: frame.ACK, forged: true, tweak: func(f *frame.Frame) { f.Ack = earlier }}})
+		c.play(t, handshake()[1:])
 		c.play(t, []step{{flags: frame.ACK, data: "x", state: FlowEstablished}})
 	})
 }
@@ -125,6 +129,20 @@ func testRepeatedDSR(t *testing.T, s stand) {
 				tweak: func(f *frame.Frame) { f.Seq = c.up.isn + 0x40000001 }, member: MemberCounters{FlowsOpened: 1, FlowsClosed: 1}, state: FlowYoung},
 			{say: "and is with the same backend", flags: frame.ACK, data: "x", state: FlowYoung},
 		})
+	})
+}
+
+// testBesideDSR: a handshake beside a living flow that came to nothing leaves it
+// where it is, whatever the ring says by now.
+func testBesideDSR(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	defer s.aim(t, membersOf(s.id)[1])()
+	c.play(t, []step{{flags: frame.SYN, forged: true, tweak: forge, state: FlowYoung}})
+	key := c.forwardKey()
+	mustRig(t, s.d.objs.Embryos.Delete(&key))
+	c.play(t, []step{
+		{flags: frame.ACK, data: "x", state: FlowYoung},
+		{flags: frame.ACK, data: "x", state: FlowYoung},
 	})
 }
 

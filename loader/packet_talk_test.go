@@ -45,7 +45,7 @@ func (s stand) talk(t *testing.T, which int) *talk {
 func (s stand) talkOf(t *testing.T, client netip.AddrPort) *talk {
 	t.Helper()
 	c := &talk{stand: s, client: client, via: hopRouter}
-	c.restart()
+	c.begin()
 	ring, err := s.d.Ring(s.id)
 	mustRig(t, err)
 	c.member = ring.Get(s.d.FlowHash(client, s.svc))
@@ -58,10 +58,16 @@ func (s stand) talkOf(t *testing.T, client netip.AddrPort) *talk {
 	return c
 }
 
-// restart takes new initial sequence numbers, just before they wrap round.
+// begin takes the first initial sequence numbers, just before they wrap round.
+func (c *talk) begin() {
+	c.up.isn, c.down.isn = 0xfffffff0, 0xffff8000
+	c.up.next, c.down.next = c.up.isn, c.down.isn
+}
+
+// restart takes the next ones, as far ahead as the clocks that stacks draw them
+// from are after a second (RFC 6528).
 func (c *talk) restart() {
-	c.up.isn += 0xfffffff0
-	c.down.isn += 0xffff8000
+	c.up.isn, c.down.isn = c.up.next+1<<24, c.down.next+1<<24
 	c.up.next, c.down.next = c.up.isn, c.down.isn
 }
 

@@ -57,6 +57,22 @@ func TestServiceRecords(t *testing.T) {
 	wantError(t, dp.Publish(77), "publish service 77", "no record")
 }
 
+// wantPublished fails the test unless just these are, and so many services then
+// steer for the VIP.
+func wantPublished(t *testing.T, dp *loader.Dataplane, what string, want map[loader.ServiceID]bool, vip netip.Addr, steer uint32) {
+	t.Helper()
+	got := map[loader.ServiceID]bool{}
+	for id := range want {
+		got[id] = dp.Published(id)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: published differs (-want +got):\n%s", what, diff)
+	}
+	if vips := dp.VIPs(); vips[vip] != steer {
+		t.Errorf("%s: %d services steer for the VIP, want %d", what, vips[vip], steer)
+	}
+}
+
 // VIP and port name one service at a time, and the last that was published.
 func TestPublish(t *testing.T) {
 	t.Parallel()
@@ -69,16 +85,7 @@ func TestPublish(t *testing.T) {
 	}
 	check := func(what string, published map[loader.ServiceID]bool, steer uint32) {
 		t.Helper()
-		got := map[loader.ServiceID]bool{}
-		for id := range published {
-			got[id] = dp.Published(id)
-		}
-		if diff := cmp.Diff(published, got); diff != "" {
-			t.Errorf("%s: published differs (-want +got):\n%s", what, diff)
-		}
-		if vips := dp.VIPs(); vips[vip] != steer {
-			t.Errorf("%s: %d services steer for the VIP, want %d", what, vips[vip], steer)
-		}
+		wantPublished(t, dp, what, published, vip, steer)
 	}
 	put(1, 22, loader.ModeNAT)
 	put(2, 2022, loader.ModeDSR)
@@ -152,12 +159,7 @@ func TestDeleteService(t *testing.T) {
 	if len(owners()) != 0 {
 		t.Errorf("owner words %v are left", owners())
 	}
-	// Owner words are used again: more VIPs come and go than there are.
-	for i := range 1500 {
-		listen := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 22)
-		must(t, dp.PutService(7, loader.Service{Listen: listen, Mode: loader.ModeNAT}))
-		must(t, dp.DeleteService(7))
-	}
+	comeAndGo(t, dp)
 	// An id that comes back starts with an empty ring.
 	must(t, dp.PutService(1, loader.Service{Listen: netip.AddrPortFrom(vip, 22), Mode: loader.ModeNAT}))
 	if ring, err = dp.Ring(1); err != nil || ring.Get(5) != 0 {
@@ -167,5 +169,15 @@ func TestDeleteService(t *testing.T) {
 	must(t, err)
 	if got := fmt.Sprint(len(services), services[1].Listen); got != "1 192.0.2.3:22" {
 		t.Errorf("services are %s", got)
+	}
+}
+
+// comeAndGo has more VIPs come and go than there are owner words.
+func comeAndGo(t *testing.T, dp *loader.Dataplane) {
+	t.Helper()
+	for i := range 1500 {
+		listen := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}), 22)
+		must(t, dp.PutService(7, loader.Service{Listen: listen, Mode: loader.ModeNAT}))
+		must(t, dp.DeleteService(7))
 	}
 }

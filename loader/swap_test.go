@@ -32,7 +32,7 @@ func TestSwapUnderTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGateway(t, shapes()[name])
-			load := startLoad(t, g, 6)
+			load := startLoad(t, g, 3)
 			watch := &ratchet{}
 			watch.look(t, g.dp)
 

@@ -23,6 +23,9 @@ import (
 // or "none".
 const fakeEnv = "LAB_FAKE_SLUICE"
 
+// stoppedEnv names a file that the stand-in makes when it has stopped properly.
+const stoppedEnv = "LAB_FAKE_STOPPED"
+
 // The faults, each of which the lab must find.
 const (
 	faultNone       = "none"
@@ -114,6 +117,11 @@ func fakeRun(fault, file string) int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	<-stop
+	if file := os.Getenv(stoppedEnv); file != "" {
+		// Longer than a namespace that closes would wait for it.
+		time.Sleep(time.Second)
+		_ = os.WriteFile(file, nil, 0o600)
+	}
 	return 0
 }
 

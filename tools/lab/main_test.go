@@ -116,6 +116,8 @@ func wantError(t *testing.T, err error, words ...string) {
 
 func TestOnce(t *testing.T) {
 	o := testOptions(t, faultNone)
+	stopped := filepath.Join(t.TempDir(), "stopped")
+	t.Setenv(stoppedEnv, stopped)
 	var out bytes.Buffer
 	failed, left := runLab(t.Context(), o, &out)
 	if failed != nil || left != nil {
@@ -130,6 +132,10 @@ func TestOnce(t *testing.T) {
 		}
 	}
 	wantNoTrace(t, o.name)
+	// It was stopped and given the time that takes, not swept away.
+	if _, err := os.Stat(stopped); err != nil {
+		t.Errorf("sluice run did not get to its end: %v", err)
+	}
 }
 
 func TestFaultsAreFound(t *testing.T) {

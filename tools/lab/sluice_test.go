@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +40,27 @@ func TestStopForcesWhatDoesNotStop(t *testing.T) {
 	default:
 		t.Error("it still runs")
 	}
+}
+
+// Ctrl-C goes to the whole process group of the terminal; the lab alone may
+// hear it, and stops the others in their turn.
+func TestProcessesAreOutOfReachOfCtrlC(t *testing.T) {
+	s := program(t, "sleep 100")
+	if err := s.start("file"); err != nil {
+		t.Fatal(err)
+	}
+	view := s.command(t.Context(), "status", "--watch")
+	if err := view.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for what, pid := range map[string]int{"sluice run": s.daemon.Process.Pid, "a command": view.Process.Pid} {
+		if group, err := syscall.Getpgid(pid); err != nil || group != pid {
+			t.Errorf("%s is in process group %d (%v), not in its own %d", what, group, err, pid)
+		}
+	}
+	_ = view.Process.Kill()
+	_ = view.Wait()
+	_ = s.stop()
 }
 
 func TestStopOfWhatHasEnded(t *testing.T) {

@@ -43,8 +43,12 @@ func TestCloseStopsListening(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			began := time.Now()
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("Close waited %v, for the client to go", took)
 			}
 			if _, err := n.Dial(within(t), local4); err == nil {
 				t.Error("it still listens")
@@ -78,19 +82,22 @@ func TestSSHDSaysWhyItDoesNotStart(t *testing.T) {
 func TestStartRefuses(t *testing.T) {
 	n := nettest.ForTest(t)
 	foreign := []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:22")}
-	tests := map[string]ServerOptions{
-		"no address":      {Name: "b1"},
-		"name with space": {Name: "b 1", Addrs: []netip.AddrPort{local4}},
-		"foreign address": {Name: "b1", Addrs: foreign, BuiltIn: true},
-		"no directory":    {Name: "b1", Addrs: []netip.AddrPort{local4}, Dir: "/no/such/directory"},
+	tests := map[string]struct {
+		options ServerOptions
+		says    string
+	}{
+		"no address":      {ServerOptions{Name: "b1"}, "an address"},
+		"name with space": {ServerOptions{Name: "b 1", Addrs: []netip.AddrPort{local4}, BuiltIn: true}, "without spaces"},
+		"foreign address": {ServerOptions{Name: "b1", Addrs: foreign, BuiltIn: true}, "192.0.2.1:22"},
+		"no directory":    {ServerOptions{Name: "b1", Addrs: []netip.AddrPort{local4}, Dir: "/no/such/directory"}, "/no/such/directory"},
 	}
-	for name, o := range tests {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if o.Dir != "" {
+			if tt.options.Dir != "" {
 				nettest.Require(t, nettest.Program("sshd"))
 			}
-			_, err := Start(within(t), n, o)
-			wantError(t, err, "start ssh server", o.Name)
+			_, err := Start(within(t), n, tt.options)
+			wantError(t, err, "start ssh server", tt.options.Name, tt.says)
 		})
 	}
 }
