@@ -144,16 +144,22 @@ const patience = 60 * time.Second
 // eventually fails the test unless cond becomes true soon.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	within(t, patience, what, cond)
+	wait(t, 2*time.Millisecond, what, cond)
 }
 
-func within(t *testing.T, limit time.Duration, what string, cond func() bool) {
+// inTicks is eventually for what takes seconds, and where a look costs.
+func inTicks(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(limit); !cond(); <-tick.C {
+	wait(t, 100*time.Millisecond, what, cond)
+}
+
+func wait(t *testing.T, every time.Duration, what string, cond func() bool) {
+	t.Helper()
+	look := time.NewTicker(every)
+	defer look.Stop()
+	for deadline := time.Now().Add(patience); !cond(); <-look.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain: %s", limit, what)
+			t.Fatalf("waited %s in vain: %s", patience, what)
 		}
 	}
 }

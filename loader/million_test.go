@@ -173,7 +173,7 @@ func letDie(t *testing.T, g *gateway, watch *stopwatch, found int) {
 		want *= 2
 	}
 	took := timed(func() {
-		within(t, patience, fmt.Sprintf("%d entries expire", want), func() bool {
+		inTicks(t, fmt.Sprintf("%d entries expire", want), func() bool {
 			n, err := g.dp.Expire(t.Context())
 			must(t, err)
 			removed, passes = removed+n, passes+1

@@ -30,7 +30,7 @@ func TestOverflow(t *testing.T) {
 		t.Errorf("after the kill the flow is %+v (%v)", f, ok)
 	}
 	removed := 0
-	within(t, patience, "all flows expire", func() bool {
+	inTicks(t, "all flows expire", func() bool {
 		n, err := g.dp.Expire(t.Context())
 		must(t, err)
 		removed += n
