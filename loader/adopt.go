@@ -83,7 +83,7 @@ func eachOf[V any](m *ebpf.Map, name string, visit func(id uint32, v V)) error {
 // each a slice of per values.
 func eachBatch[V any](m *ebpf.Map, name string, per, count int, visit func(id uint32, v []V)) error {
 	var cursor ebpf.MapBatchCursor
-	keys, values := make([]uint32, readBatch), make([]V, readBatch*per)
+	keys, values := make([]uint32, min(readBatch, count)), make([]V, min(readBatch, count)*per)
 	for seen := 0; seen < count; {
 		n, err := m.BatchLookup(&cursor, keys, values, nil)
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

@@ -161,6 +161,7 @@ func (x *index) match(ctx context.Context, f filter) ([]uint32, error) {
 func (x *index) order(m *model, q Query) func(a, b uint32) int {
 	by := func(*entry, *entry) int { return 0 }
 	switch q.Sort {
+	case SortClient: // what decides between equals
 	case SortAge:
 		by = func(a, b *entry) int { return cmp.Compare(b.opened, a.opened) }
 	case SortIdle:

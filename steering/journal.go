@@ -3,6 +3,7 @@ package steering
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // journal remembers how to take back what was done, so that a change that
@@ -24,8 +25,8 @@ func (j *journal) do(step, undo func() error) error {
 // back fails: what can be as before shall be.
 func (j *journal) rollback() error {
 	var faults []error
-	for i := len(j.undo) - 1; i >= 0; i-- {
-		if err := j.undo[i](); err != nil {
+	for _, v := range slices.Backward(j.undo) {
+		if err := v(); err != nil {
 			faults = append(faults, err)
 		}
 	}

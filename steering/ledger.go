@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -234,9 +235,7 @@ func (b *book[ID, Key, C]) release(id ID, now C) {
 // shown returns the counters of every owner.
 func (b *book[ID, Key, C]) shown(now map[ID]C) map[Key]C {
 	sums := make(map[Key]C, len(b.Carried)+len(b.InUse))
-	for key, c := range b.Carried {
-		sums[key] = c
-	}
+	maps.Copy(sums, b.Carried)
 	for id, o := range b.InUse {
 		if c := now[id]; !c.below(o.Base) {
 			sums[o.Key] = sums[o.Key].plus(c.minus(o.Base))
@@ -247,12 +246,8 @@ func (b *book[ID, Key, C]) shown(now map[ID]C) map[Key]C {
 
 func (b book[ID, Key, C]) clone() book[ID, Key, C] {
 	next := newBook[ID, Key, C]()
-	for id, o := range b.InUse {
-		next.InUse[id] = o
-	}
-	for key, c := range b.Carried {
-		next.Carried[key] = c
-	}
+	maps.Copy(next.InUse, b.InUse)
+	maps.Copy(next.Carried, b.Carried)
 	next.Free, next.Last = slices.Clone(b.Free), b.Last
 	return next
 }

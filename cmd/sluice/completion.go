@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func commandCandidates(commands []*cli.Command) []candidate {
 func flagCandidates(a *arranger) []candidate {
 	flags := a.globals
 	if a.command != nil {
-		flags = append(a.command.Flags[:len(a.command.Flags):len(a.command.Flags)], flags...)
+		flags = append(slices.Clip(a.command.Flags), flags...)
 	}
 	all := []candidate{{"--help", "show the usage"}}
 	for _, f := range flags {

@@ -86,8 +86,7 @@ func (g *globals) with(do func(*remote) error) error {
 
 // explain adds to an error of the client what to do about it.
 func (n *remote) explain(err error) error {
-	var unreachable *control.UnreachableError
-	if !errors.As(err, &unreachable) {
+	if _, ok := errors.AsType[*control.UnreachableError](err); !ok {
 		return err
 	}
 	var hint string

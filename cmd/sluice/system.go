@@ -31,7 +31,7 @@ func systemEnv() env {
 			return node.RunParent(ctx, node.ParentOptions{Settings: settings, Log: systemLog()})
 		},
 		runNode: func(ctx context.Context, args []string) error {
-			err := node.RunNode(ctx, node.NodeOptions{Args: args, Log: systemLog()})
+			err := node.RunNode(ctx, node.Options{Args: args, Log: systemLog()})
 			if errors.Is(err, node.ErrReported) {
 				return errSaid
 			}

@@ -19,8 +19,7 @@ services:
     mode: nat
 `))
 	fmt.Println(err)
-	var faults *config.Faults
-	if errors.As(err, &faults) {
+	if faults, ok := errors.AsType[*config.Faults](err); ok {
 		fmt.Println(len(faults.List), "faults, the first in line", faults.List[0].Line)
 	}
 	// Output:

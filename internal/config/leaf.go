@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -62,9 +63,7 @@ func (l leaf[T]) schema(variables bool) object {
 	case l.kind == kindNumber:
 		o["type"] = "integer"
 	}
-	for k, v := range l.limits {
-		o[k] = v
-	}
+	maps.Copy(o, l.limits)
 	if variables && (len(l.limits) > 0 || l.kind == kindNumber) {
 		return object{"anyOf": []any{o, object{"type": "string", "pattern": `\$\{`}}}
 	}

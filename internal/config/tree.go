@@ -1,7 +1,5 @@
 package config
 
-import "strconv"
-
 // kind is what a value is by its looks, before anyone asks what it should be.
 type kind uint8
 
@@ -39,10 +37,8 @@ type node struct {
 // pair is one key of a mapping with its value.
 type pair struct{ key, value *node }
 
-// textNode and the like make nodes that are to be written.
+// textNode makes a node that is to be written.
 func textNode(text string) *node { return &node{kind: kindText, text: text} }
-
-func numberNode(n int) *node { return &node{kind: kindNumber, text: strconv.Itoa(n)} }
 
 // add appends a key to a mapping that is to be written.
 func (n *node) add(key string, value *node) {

@@ -113,7 +113,7 @@ func TestWriteTree(t *testing.T) {
 
 // TestQuoteEveryCharacter writes each character on its own and amid letters.
 func TestQuoteEveryCharacter(t *testing.T) {
-	for c := rune(0); c < 0x3000; c++ {
+	for c := range rune(0x3000) {
 		for _, text := range []string{string(c), "a" + string(c) + "b", "a" + string(c), string(c) + "b"} {
 			written := inline(&node{kind: kindList, items: []*node{textNode(text), textNode(text)}})
 			n, fault := read(written)

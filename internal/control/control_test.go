@@ -223,8 +223,7 @@ func TestServeFinishesCalls(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	_, err = c.Status(context.Background())
-	var gone *UnreachableError
-	if !errors.As(err, &gone) {
+	if _, ok := errors.AsType[*UnreachableError](err); !ok {
 		t.Errorf("after the end: error %v, want an UnreachableError", err)
 	}
 }

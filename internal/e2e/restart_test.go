@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/nettest"
 	"sluice/internal/node/clusterkey"
@@ -18,8 +21,7 @@ const gibibyte = 1 << 30
 
 // TestTransferOutlivesProcesses sends a file of 1 GiB through one session
 // while sluice is killed and started again five times, its program replaced a
-// hundred times, and the binary replaced in place. What happens is tied to how
-// far the file is, so all of it happens while bytes move.
+// hundred times, and the binary replaced in place. Bytes move all the time.
 func TestTransferOutlivesProcesses(t *testing.T) {
 	w := running(t, shape{"nat", "hide"})
 	vip := vips["IPv4"]
@@ -29,29 +31,64 @@ func TestTransferOutlivesProcesses(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Start())
 
-	const steps = 16
 	sum := sha256.New()
-	source := io.TeeReader(rand.NewChaCha8([32]byte{1}), sum)
-	for step := range steps {
-		if _, err := io.CopyN(in, source, gibibyte/steps); err != nil {
-			t.Fatalf("step %d: %v", step, err)
-		}
-		switch {
-		case step < 5:
-			w.kill()
-			loginWhileDead(t, w)
-			w.start()
-		case step == 5:
-			w.kill()
-			replacePrograms(t, w, 100)
-			w.start()
-		case step == 6:
-			must(t, w.cmd.Process.Signal(syscall.SIGUSR2))
-		}
+	feed := feed(in, io.LimitReader(io.TeeReader(rand.NewChaCha8([32]byte{1}), sum), gibibyte))
+	for range 5 {
+		w.kill()
+		loginWhileDead(t, w)
+		w.start()
 	}
+	w.kill()
+	replacePrograms(t, w, 100)
+	w.start()
+	must(t, w.cmd.Process.Signal(syscall.SIGUSR2))
+	if sent := feed.rush(); sent == gibibyte {
+		t.Error("the file had arrived before all was done to the gateway")
+	}
+	must(t, <-feed.done)
 	must(t, in.Close())
 	must(t, cmd.Wait())
 	same(t, there, [32]byte(sum.Sum(nil)))
+}
+
+// feeder writes a little all the time until it is told to rush: then the rest
+// as fast as it goes.
+type feeder struct {
+	sent  atomic.Int64
+	hurry chan struct{}
+	done  chan error
+}
+
+// feed starts to copy: 32 KiB each 10 ms, 1 GiB in five minutes.
+func feed(to io.Writer, from io.Reader) *feeder {
+	f := &feeder{hurry: make(chan struct{}), done: make(chan error, 1)}
+	go func() { f.done <- f.copy(to, from) }()
+	return f
+}
+
+func (f *feeder) copy(to io.Writer, from io.Reader) error {
+	pace := time.NewTicker(10 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		n, err := io.CopyN(to, from, 32<<10)
+		f.sent.Add(n)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("after %d bytes: %w", f.sent.Load(), err)
+		}
+		select {
+		case <-pace.C:
+		case <-f.hurry:
+		}
+	}
+}
+
+// rush returns how much was sent until now.
+func (f *feeder) rush() int64 {
+	close(f.hurry)
+	return f.sent.Load()
 }
 
 // loginWhileDead logs in while nothing of sluice runs.

@@ -218,8 +218,7 @@ func (n *node) Apply(ctx context.Context, f control.SettingsFile, force bool) (c
 // refused is an error of the dataplane as a client is to see it: what is in
 // the way is on this machine, and the settings name it.
 func refused(err error) error {
-	var known *control.Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*control.Error](err); ok {
 		return err
 	}
 	return control.NewError(control.CodeInvalidSettings, err.Error(), "what ran before goes on; \"sluice doctor\" looks for the cause")

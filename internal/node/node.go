@@ -27,8 +27,8 @@ import (
 	"sluice/internal/node/store"
 )
 
-// NodeOptions are what the node process is started with.
-type NodeOptions struct {
+// Options are what the node process is started with.
+type Options struct {
 	// Args are the arguments after the hidden command's name, as the parent
 	// wrote them.
 	Args []string
@@ -85,7 +85,7 @@ type running struct {
 // leaves the dataplane as it is for the next node; by SIGINT, which gets it
 // ready to be taken down by the parent; or by ctx, which is as SIGTERM.
 // SIGHUP reads the settings file again.
-func RunNode(ctx context.Context, o NodeOptions) error {
+func RunNode(ctx context.Context, o Options) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		case "run":
 			err = RunParent(context.Background(), ParentOptions{Settings: os.Args[2], Log: log})
 		case process.Command:
-			err = RunNode(context.Background(), NodeOptions{Args: os.Args[2:], Log: log})
+			err = RunNode(context.Background(), Options{Args: os.Args[2:], Log: log})
 		case "doctor":
 			err = playDoctor(os.Args[2])
 		default:

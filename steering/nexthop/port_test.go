@@ -1,7 +1,6 @@
 package nexthop
 
 import (
-	"fmt"
 	"testing"
 
 	"sluice/internal/nettest"
@@ -85,7 +84,7 @@ func FuzzPortSpans(f *testing.F) {
 				}
 			}
 			if count != 1 {
-				t.Fatal(fmt.Sprintf("port %d is in %d of %v, %v and %v", port, count, below, above, local))
+				t.Fatalf("port %d is in %d of %v, %v and %v", port, count, below, above, local)
 			}
 		}
 	})

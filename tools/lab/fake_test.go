@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,8 +62,8 @@ func fakeMain(fault string, args []string) int {
 
 // fakeCommand has the running stand-in do what a command says.
 func fakeCommand(args []string) int {
-	client := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", os.Getenv("SLUICE_SOCKET"))
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", os.Getenv("SLUICE_SOCKET"))
 	}}}
 	answer, err := client.Post("http://fake/", "", strings.NewReader(strings.Join(args, "\n")))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 const (
@@ -187,8 +188,8 @@ func (f Frame) extensions() chain {
 		c = chain{ProtoFragment, header}
 	}
 	// From the innermost outwards: each names the one behind it.
-	for i := len(f.Extensions) - 1; i >= 0; i-- {
-		e := f.Extensions[i]
+	for _, e := range slices.Backward(f.Extensions) {
+
 		header := append([]byte{c.first, byte((len(e.Body)+2)/8 - 1)}, e.Body...)
 		c = chain{e.Type, append(header, c.bytes...)}
 	}

@@ -281,7 +281,7 @@ func TestManyRules(t *testing.T) {
 	f, s := healthy()
 	const rule = `{"rule":{"family":"ip","table":"t","chain":"c","handle":HANDLE,"expr":[{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"daddr"}},"right":"192.0.2.3"}}]}}`
 	var list []string
-	for _, handle := range strings.Split("1 2 3 4 5 6 7 8 9 10 11 12 13", " ") {
+	for handle := range strings.SplitSeq("1 2 3 4 5 6 7 8 9 10 11 12 13", " ") {
 		list = append(list, strings.Replace(rule, "HANDLE", handle, 1))
 	}
 	f.rules = `{"nftables":[` + strings.Join(list, ",") + `]}`

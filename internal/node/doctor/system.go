@@ -72,8 +72,7 @@ func (system) Connect(ctx context.Context, to netip.AddrPort) (time.Duration, er
 	start := time.Now()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", to.String())
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err // the address is said by whoever asks
 		}
 		return 0, err

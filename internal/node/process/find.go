@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,8 +19,7 @@ const nodeLock = "node.lock"
 // as the returned file stays open.
 func LockNode(dataDir string) (*os.File, error) {
 	f, err := lock(filepath.Join(dataDir, nodeLock))
-	var held *lockedError
-	if errors.As(err, &held) {
+	if held, ok := errors.AsType[*lockedError](err); ok {
 		return nil, fmt.Errorf("use %q: the node process %d does; one data directory serves one node", dataDir, held.pid)
 	}
 	return f, err
@@ -71,7 +69,7 @@ func isNode(line []byte, pins string) bool {
 // is not needed: the kernel knows who listens as soon as the connection is made,
 // also while that process is too busy to answer.
 func bySocket(path string) (*handle, error) {
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, nil
 	}
@@ -79,7 +77,7 @@ func bySocket(path string) (*handle, error) {
 		return nil, fmt.Errorf("look for a running node: %v", err)
 	}
 	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, fmt.Errorf("look for a running node: %v", err)
 	}

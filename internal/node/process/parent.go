@@ -150,8 +150,7 @@ func lockAll(dirs ...string) ([]*os.File, error) {
 			continue
 		}
 		release(held)
-		var other *lockedError
-		if errors.As(err, &other) {
+		if other, ok := errors.AsType[*lockedError](err); ok {
 			return nil, fmt.Errorf("start sluice: another \"sluice run\" (process %d) uses %q: change it with \"sluice settings apply\", or stop it first", other.pid, dir)
 		}
 		return nil, err

@@ -54,8 +54,7 @@ func lookUpUser(name string) (uid, gid int, err error) {
 		return os.Geteuid(), os.Getegid(), nil
 	}
 	u, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
+	if _, ok := errors.AsType[user.UnknownUserError](err); ok {
 		return 0, 0, nil
 	}
 	if err != nil {
