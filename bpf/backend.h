@@ -5,7 +5,7 @@
 #include "egress.h"
 #include "follow.h"
 #include "handshake.h"
-#include "reset.h"
+#include "reply.h"
 #include "rewrite.h"
 
 /* Nothing is known of the packet. Once every flow this node may learn of is

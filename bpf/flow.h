@@ -14,6 +14,7 @@
 #include "count.h"
 #include "hash.h"
 #include "maps.h"
+#include "source.h"
 
 static __always_inline __u32 flow_state(const struct flow *f)
 {
@@ -79,6 +80,7 @@ __noinline int flow_count_closed(struct flow *f, __u32 service)
 	c = member_count(f->member);
 	if (c)
 		__sync_fetch_and_add(&c->flows_closed, 1);
+	source_closed(&f->addr);
 	event_flow(EVENT_CLOSED, service, &f->addr, f->port, &f->peer, f->peer_port, f->member);
 	return 1;
 }

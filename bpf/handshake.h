@@ -290,6 +290,9 @@ __noinline int promote_forward(const struct packet *p, const struct stage *s, co
 	c = member_count(t->member);
 	if (c)
 		c->flows_opened++;
+	source_opened(&s->key.addr);
+	if (s->nat)
+		source_proved(&s->key.addr, p->tick);
 	event_flow(EVENT_ESTABLISHED, s->service, &s->key.addr, s->key.port, &t->peer, t->peer_port, t->member);
 	return 1;
 }

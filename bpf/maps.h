@@ -183,6 +183,54 @@ struct {
 	__type(value, struct meta);
 } metas SEC(".maps");
 
+struct prefixes {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_PREFIXES);
+	__type(key, struct prefix);
+	__type(value, struct rule);
+};
+
+/* Prefixes that may send nothing at all to a VIP. */
+struct prefixes denies SEC(".maps");
+
+/* Prefixes the guard never keeps out. */
+struct prefixes exempts SEC(".maps");
+
+/* Bans of anything but one source. */
+struct prefixes ban_prefixes SEC(".maps");
+
+/* Bans of one source: an IPv4 address or an IPv6 /64. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_BANS);
+	__type(key, struct addr);
+	__type(value, struct rule);
+} bans SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_SOURCES);
+	__type(key, struct addr);
+	__type(value, struct source);
+} sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pace);
+} paces SEC(".maps");
+
+/* Tick until which pressure is felt. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} pressures SEC(".maps");
+
 /* Mode sshd: the listening socket by service id. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);

@@ -26,6 +26,9 @@
 #define MAX_INTERFACES 64
 #define SERVICE_POOL 16
 #define FLOW_WAYS 4 /* neighbouring lines a flow may stand in; a power of two */
+#define MAX_BANS 131072 /* of single sources */
+#define MAX_PREFIXES 16384 /* in each of the prefix tables */
+#define MAX_SOURCES 131072
 #define EXPIRE_BATCH 64 /* lines a call of expire looks at */
 #define EXPIRE_KEYS 16 /* the same for the overflow table */
 
@@ -274,6 +277,12 @@ enum drop_reason {
 	DROP_VLAN, /* the next hop is on another VLAN than the frame */
 	DROP_NO_LISTENER, /* mode sshd: nothing listens for the service */
 	DROP_KILLED, /* the flow was ended by the operator */
+	DROP_DENIED, /* a denied prefix */
+	DROP_BANNED,
+	DROP_SYN_RATE, /* more new connections than one client may begin */
+	DROP_SOURCE_FULL, /* more flows than one client may have */
+	DROP_CHALLENGED, /* under pressure: an unknown source was asked to prove its address */
+	DROP_CHALLENGE_MET, /* its answer, by which it is known */
 	DROP_INTERNAL, /* a helper failed; anything but 0 is a fault of ours */
 	DROP_REASONS,
 };
@@ -299,6 +308,48 @@ struct event {
 };
 _Static_assert(sizeof(struct event) == 64, "event");
 
+/* What the guard has to look at, so that an empty one costs a bit test. */
+enum guard_bit {
+	GUARD_DENY = 1 << 0,
+	GUARD_EXEMPT = 1 << 1,
+	GUARD_BANS = 1 << 2,
+	GUARD_BAN_PREFIXES = 1 << 3,
+	GUARD_SOURCES = 1 << 4, /* rates, limits or the challenge */
+};
+
+#define PRESSURE_TICKS 10 /* how long pressure is felt after it was last there */
+#define ADMITTED_TICKS 559 /* 10 minutes */
+
+/* Key of a longest-prefix table. length counts from v6 on, so that ::/0 is not
+ * every IPv4 address as well: IPv4's is 128 more than people write, IPv6's 32. */
+struct prefix {
+	__u32 length;
+	__u32 v6;
+	struct addr addr;
+};
+_Static_assert(sizeof(struct prefix) == 24, "prefix");
+#define PREFIX_WHOLE 160
+
+/* A denied prefix or a ban, and what it kept out. */
+struct rule {
+	__u64 until; /* ns of CLOCK_MONOTONIC, 0 = for ever */
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* What is remembered of an IPv4 address or an IPv6 /64. */
+struct source {
+	__u64 due; /* ns: when the next SYN would come at the allowed rate */
+	__s32 flows; /* established now */
+	__u32 admitted_until; /* tick: until then the source counts as known, 0 = never was */
+};
+
+/* Handshakes begun in this tick, per CPU. */
+struct pace {
+	__u32 tick;
+	__u32 begun;
+};
+
 /* What user space may change while the programs run. One element. */
 struct control {
 	__u64 reset_unknown_from; /* ns; unknown flows are answered by a reset after it, 0 = never */
@@ -310,6 +361,12 @@ struct control {
 	 * ephemeral range, host order, empty when lo > hi. */
 	__u16 pool_lo[2];
 	__u16 pool_hi[2];
+	__u32 guard; /* enum guard_bit */
+	__u32 flows_per_source; /* 0 = any number */
+	__u64 syn_interval; /* ns between the SYNs of a source, 0 = any rate */
+	__u64 syn_burst; /* ns that a source may be ahead of that */
+	__u32 embryo_budget; /* handshakes that may begin per CPU and tick, 0 = any number */
+	__u32 spare;
 };
 
 /* A health check's connection, noted on its way out so that the answer finds

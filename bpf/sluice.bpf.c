@@ -2,7 +2,7 @@
 /*
  * The packet path. One program per interface, one function per stage:
  *
- *	parse -> service -> flow | handshake -> backend -> rewrite -> verdict
+ *	parse -> service -> guard -> flow | handshake -> backend -> rewrite -> verdict
  *
  * A packet that is not for a VIP, and not the answer to one of our flows, is
  * passed up untouched, whatever else is odd about it.
@@ -11,6 +11,7 @@
 #include "check.h"
 #include "dispatch.h"
 #include "expire.h"
+#include "guard.h"
 #include "parse.h"
 
 char licence[] SEC("license") = "Dual BSD/GPL";
@@ -96,6 +97,36 @@ static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, co
 	return reset_reply(ctx, p);
 }
 
+static __always_inline int is_syn(const struct packet *p)
+{
+	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+/* First of all stages that know the packet is ours. */
+static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc)
+{
+	struct control *c = control();
+
+	if (!c || !c->guard)
+		return DROP_NONE;
+	if (c->guard & GUARD_DENY && guard_denies(p))
+		return DROP_DENIED;
+	return is_syn(p) ? guard_syn(p, svc->mode != MODE_SSHD) : DROP_NONE;
+}
+
+/* What the guard keeps out. Only who exceeds a limit of flows is told: he is
+ * no stranger, and the others need not know. */
+static __always_inline int keep_out(struct xdp_md *ctx, const struct packet *p, __u32 service, enum drop_reason reason)
+{
+	drop(p, reason);
+	if (reason == DROP_CHALLENGED)
+		return challenge(ctx, p);
+	if (reason != DROP_SOURCE_FULL)
+		return XDP_DROP;
+	event_refused(p, service, NO_MEMBER, reason);
+	return reset_reply(ctx, p);
+}
+
 /* Follows a flow's packet from the client. */
 static __always_inline void follow_client(const struct packet *p, const struct stage *s, struct flow *f,
 					  const struct target *t)
@@ -127,11 +158,6 @@ static __always_inline struct flow *find_flow(const struct packet *p, const stru
 	barrier();
 	/* The line may have been given to another flow while it was read. */
 	return ((volatile struct flow *)f)->word == hash_tag(s->hash) ? f : NULL;
-}
-
-static __always_inline int is_syn(const struct packet *p)
-{
-	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 }
 
 /* Finds where a packet of a service that steers goes. Returns a verdict, or
@@ -194,7 +220,7 @@ static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet 
 	if (is_syn(p))
 		return steer_syn(ctx, p, s, f, t);
 	if (!f)
-		return steer_embryo(p, s, t);
+		return challenge_met(p) ? drop(p, DROP_CHALLENGE_MET) : steer_embryo(p, s, t);
 	if (f->status & STATUS_BESIDE && replaced(p, s, f, t))
 		return STEERED;
 	if (flow_state(f) == FLOW_KILLED) {
@@ -243,6 +269,7 @@ SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
 	struct scratch *x = scratch();
+	enum drop_reason reason;
 	struct service *svc;
 	struct frame f = {};
 	enum parsed parsed;
@@ -262,6 +289,9 @@ int steer(struct xdp_md *ctx)
 		return other_packet(ctx, &f, x);
 	if (!owned(svc))
 		return drop(&x->p, DROP_NOT_OWNER);
+	reason = guard(&x->p, svc);
+	if (reason)
+		return keep_out(ctx, &x->p, id, reason);
 	if (svc->mode == MODE_SSHD)
 		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
 	stage_set(&x->s, &x->p, svc, id);

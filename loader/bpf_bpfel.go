@@ -27,6 +27,12 @@ type bpfControl struct {
 	Zero             [2]uint8
 	PoolLo           [2]uint16
 	PoolHi           [2]uint16
+	Guard            uint32
+	FlowsPerSource   uint32
+	SynInterval      uint64
+	SynBurst         uint64
+	EmbryoBudget     uint32
+	Spare            uint32
 }
 
 type bpfDropCounter struct {
@@ -57,8 +63,14 @@ const (
 	bpfDropReasonDROP_VLAN            bpfDropReason = 16
 	bpfDropReasonDROP_NO_LISTENER     bpfDropReason = 17
 	bpfDropReasonDROP_KILLED          bpfDropReason = 18
-	bpfDropReasonDROP_INTERNAL        bpfDropReason = 19
-	bpfDropReasonDROP_REASONS         bpfDropReason = 20
+	bpfDropReasonDROP_DENIED          bpfDropReason = 19
+	bpfDropReasonDROP_BANNED          bpfDropReason = 20
+	bpfDropReasonDROP_SYN_RATE        bpfDropReason = 21
+	bpfDropReasonDROP_SOURCE_FULL     bpfDropReason = 22
+	bpfDropReasonDROP_CHALLENGED      bpfDropReason = 23
+	bpfDropReasonDROP_CHALLENGE_MET   bpfDropReason = 24
+	bpfDropReasonDROP_INTERNAL        bpfDropReason = 25
+	bpfDropReasonDROP_REASONS         bpfDropReason = 26
 )
 
 type bpfEmbryo struct {
@@ -201,6 +213,20 @@ type bpfOwner struct {
 	Active uint64
 }
 
+type bpfPrefix struct {
+	_      structs.HostLayout
+	Length uint32
+	V6     uint32
+	Addr   bpfAddr
+}
+
+type bpfRule struct {
+	_       structs.HostLayout
+	Until   uint64
+	Packets uint64
+	Bytes   uint64
+}
+
 type bpfService struct {
 	_       structs.HostLayout
 	Vip     bpfAddr
@@ -224,18 +250,29 @@ type bpfServiceCounters struct {
 	NoReturnPath     uint64
 }
 
+type bpfSource struct {
+	_             structs.HostLayout
+	Due           uint64
+	Flows         int32
+	AdmittedUntil uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	bpfMapBanPrefixes     = "ban_prefixes"
+	bpfMapBans            = "bans"
 	bpfMapCheckFlows      = "check_flows"
 	bpfMapChecks          = "checks"
 	bpfMapControls        = "controls"
+	bpfMapDenies          = "denies"
 	bpfMapDrops           = "drops"
 	bpfMapEgress          = "egress"
 	bpfMapEmbryos         = "embryos"
 	bpfMapEvents          = "events"
 	bpfMapEventsLost      = "events_lost"
+	bpfMapExempts         = "exempts"
 	bpfMapExpireBatch     = "expire_batch"
 	bpfMapExpireKeyBatch  = "expire_key_batch"
 	bpfMapFlows           = "flows"
@@ -248,11 +285,14 @@ const (
 	bpfMapNextHopIds      = "next_hop_ids"
 	bpfMapNextHops        = "next_hops"
 	bpfMapOwners          = "owners"
+	bpfMapPaces           = "paces"
+	bpfMapPressures       = "pressures"
 	bpfMapRings           = "rings"
 	bpfMapScratches       = "scratches"
 	bpfMapServiceCounts   = "service_counts"
 	bpfMapServiceIds      = "service_ids"
 	bpfMapServices        = "services"
+	bpfMapSources         = "sources"
 	bpfMapVips            = "vips"
 	bpfMapWorkbenches     = "workbenches"
 	bpfProgDispatch       = "dispatch"
@@ -320,14 +360,18 @@ type bpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
+	BanPrefixes    *ebpf.MapSpec `ebpf:"ban_prefixes"`
+	Bans           *ebpf.MapSpec `ebpf:"bans"`
 	CheckFlows     *ebpf.MapSpec `ebpf:"check_flows"`
 	Checks         *ebpf.MapSpec `ebpf:"checks"`
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
+	Denies         *ebpf.MapSpec `ebpf:"denies"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	Egress         *ebpf.MapSpec `ebpf:"egress"`
 	Embryos        *ebpf.MapSpec `ebpf:"embryos"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	EventsLost     *ebpf.MapSpec `ebpf:"events_lost"`
+	Exempts        *ebpf.MapSpec `ebpf:"exempts"`
 	ExpireBatch    *ebpf.MapSpec `ebpf:"expire_batch"`
 	ExpireKeyBatch *ebpf.MapSpec `ebpf:"expire_key_batch"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
@@ -340,11 +384,14 @@ type bpfMapSpecs struct {
 	NextHopIds     *ebpf.MapSpec `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
 	Owners         *ebpf.MapSpec `ebpf:"owners"`
+	Paces          *ebpf.MapSpec `ebpf:"paces"`
+	Pressures      *ebpf.MapSpec `ebpf:"pressures"`
 	Rings          *ebpf.MapSpec `ebpf:"rings"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
 	ServiceCounts  *ebpf.MapSpec `ebpf:"service_counts"`
 	ServiceIds     *ebpf.MapSpec `ebpf:"service_ids"`
 	Services       *ebpf.MapSpec `ebpf:"services"`
+	Sources        *ebpf.MapSpec `ebpf:"sources"`
 	Vips           *ebpf.MapSpec `ebpf:"vips"`
 	Workbenches    *ebpf.MapSpec `ebpf:"workbenches"`
 }
@@ -380,14 +427,18 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
+	BanPrefixes    *ebpf.Map `ebpf:"ban_prefixes"`
+	Bans           *ebpf.Map `ebpf:"bans"`
 	CheckFlows     *ebpf.Map `ebpf:"check_flows"`
 	Checks         *ebpf.Map `ebpf:"checks"`
 	Controls       *ebpf.Map `ebpf:"controls"`
+	Denies         *ebpf.Map `ebpf:"denies"`
 	Drops          *ebpf.Map `ebpf:"drops"`
 	Egress         *ebpf.Map `ebpf:"egress"`
 	Embryos        *ebpf.Map `ebpf:"embryos"`
 	Events         *ebpf.Map `ebpf:"events"`
 	EventsLost     *ebpf.Map `ebpf:"events_lost"`
+	Exempts        *ebpf.Map `ebpf:"exempts"`
 	ExpireBatch    *ebpf.Map `ebpf:"expire_batch"`
 	ExpireKeyBatch *ebpf.Map `ebpf:"expire_key_batch"`
 	Flows          *ebpf.Map `ebpf:"flows"`
@@ -400,25 +451,32 @@ type bpfMaps struct {
 	NextHopIds     *ebpf.Map `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
 	Owners         *ebpf.Map `ebpf:"owners"`
+	Paces          *ebpf.Map `ebpf:"paces"`
+	Pressures      *ebpf.Map `ebpf:"pressures"`
 	Rings          *ebpf.Map `ebpf:"rings"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
 	ServiceCounts  *ebpf.Map `ebpf:"service_counts"`
 	ServiceIds     *ebpf.Map `ebpf:"service_ids"`
 	Services       *ebpf.Map `ebpf:"services"`
+	Sources        *ebpf.Map `ebpf:"sources"`
 	Vips           *ebpf.Map `ebpf:"vips"`
 	Workbenches    *ebpf.Map `ebpf:"workbenches"`
 }
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
+		m.BanPrefixes,
+		m.Bans,
 		m.CheckFlows,
 		m.Checks,
 		m.Controls,
+		m.Denies,
 		m.Drops,
 		m.Egress,
 		m.Embryos,
 		m.Events,
 		m.EventsLost,
+		m.Exempts,
 		m.ExpireBatch,
 		m.ExpireKeyBatch,
 		m.Flows,
@@ -431,11 +489,14 @@ func (m *bpfMaps) Close() error {
 		m.NextHopIds,
 		m.NextHops,
 		m.Owners,
+		m.Paces,
+		m.Pressures,
 		m.Rings,
 		m.Scratches,
 		m.ServiceCounts,
 		m.ServiceIds,
 		m.Services,
+		m.Sources,
 		m.Vips,
 		m.Workbenches,
 	)

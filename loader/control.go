@@ -9,6 +9,11 @@ import (
 func (d *Dataplane) control(change func(*bpfControl)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.changeControl(change)
+}
+
+// changeControl is control for those who hold mu.
+func (d *Dataplane) changeControl(change func(*bpfControl)) error {
 	var c bpfControl
 	if err := d.objs.Controls.Lookup(uint32(0), &c); err != nil {
 		return fmt.Errorf("read control record: %v", err)

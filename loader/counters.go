@@ -127,6 +127,12 @@ var dropNames = map[bpfDropReason]string{
 	bpfDropReasonDROP_VLAN:            "vlan",
 	bpfDropReasonDROP_NO_LISTENER:     "no_listener",
 	bpfDropReasonDROP_KILLED:          "killed",
+	bpfDropReasonDROP_DENIED:          "denied",
+	bpfDropReasonDROP_BANNED:          "banned",
+	bpfDropReasonDROP_SYN_RATE:        "syn_rate",
+	bpfDropReasonDROP_SOURCE_FULL:     "source_full",
+	bpfDropReasonDROP_CHALLENGED:      "challenged",
+	bpfDropReasonDROP_CHALLENGE_MET:   "challenge_met",
 	bpfDropReasonDROP_INTERNAL:        "internal",
 }
 

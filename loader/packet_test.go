@@ -29,6 +29,7 @@ func TestPackets(t *testing.T) {
 		{"race", testRace},
 		{"syn", testSYN},
 		{"restart", testRestart},
+		{"guard", testGuard},
 		{"mutated", testMutated},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

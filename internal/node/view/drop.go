@@ -25,6 +25,12 @@ var dropTexts = map[string]string{
 	"vlan":            "The way out is on another VLAN than the packet came by.",
 	"no_listener":     "Nothing on this node listens for the service.",
 	"killed":          "The flow was ended by an operator, or its backend went down.",
+	"denied":          "The sender is in a prefix of guard.deny.",
+	"banned":          "The client is banned from new connections; see show bans.",
+	"syn_rate":        "The client begins more connections than guard.syn_per_client allows.",
+	"source_full":     "The client has as many flows as guard.flows_per_client allows.",
+	"challenged":      "More handshakes begin than can be kept: an unknown source was asked to prove its address.",
+	"challenge_met":   "The answer to such a question; its sender is let in at the next try.",
 	"internal":        "The program failed; this is a fault of sluice: please report it.",
 }
 
