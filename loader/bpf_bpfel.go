@@ -213,6 +213,12 @@ type bpfOwner struct {
 	Active uint64
 }
 
+type bpfPace struct {
+	_     structs.HostLayout
+	Tick  uint32
+	Begun uint32
+}
+
 type bpfPrefix struct {
 	_      structs.HostLayout
 	Length uint32

@@ -265,6 +265,7 @@ func testPressure(t *testing.T, s stand) {
 	s.guarded(t, Guard{Challenge: true})
 	const budget = 3
 	mustRig(t, s.d.control(func(c *bpfControl) { c.EmbryoBudget = budget }))
+	mustRig(t, s.d.objs.Paces.Put(uint32(0), make([]bpfPace, ebpf.MustPossibleCPU())))
 	t.Cleanup(func() { mustRig(t, s.d.objs.Pressures.Put(uint32(0), uint32(0))) })
 	begun := 0
 	before := s.tally(t)
