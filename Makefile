@@ -12,9 +12,10 @@ FUZZ    ?= 30s
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## bin/sluice and bin/lab
+build: ## bin/sluice, bin/lab and bin/bench
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X sluice/internal/control.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/lab ./tools/lab
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/bench ./tools/bench
 
 run: build ## a whole gateway in network namespaces; ARGS=--once proves it and ends
 	@bin/lab --sluice bin/sluice $(ARGS)
@@ -22,13 +23,13 @@ run: build ## a whole gateway in network namespaces; ARGS=--once proves it and e
 test: ## every test; those that need root or a program say why they skip
 	$(GO) test $(RACE) -count=1 -timeout 30m $(PKGS)
 
-generate: ## compile bpf/ with clang-19 into loader/
-	$(GO) generate ./loader
+generate: ## compile bpf/ and the benchmark's programs with clang-19
+	$(GO) generate ./loader ./tools/bench/traffic
 
 lint: ## formatting, vet and linters
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	clang-format-19 --dry-run -Werror bpf/*.h bpf/*.c
+	clang-format-19 --dry-run -Werror bpf/*.h bpf/*.c tools/bench/traffic/*.c
 	golangci-lint run
 
 fuzz: ## every fuzz target for FUZZ each
