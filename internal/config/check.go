@@ -17,6 +17,7 @@ func check(r *reader, s *Settings) {
 	c := checker{reader: r, s: s}
 	c.nodeName()
 	c.noRepeats("dataplane.interfaces", len(s.Dataplane.Interfaces), func(i int) string { return s.Dataplane.Interfaces[i] })
+	c.guard()
 	for i := range s.Services {
 		c.service(path("services").item(i), &s.Services[i])
 	}

@@ -22,6 +22,7 @@ type Settings struct {
 	// Nodes are the values of ${variables}, by node and name; nil for none.
 	Nodes     map[string]map[string]string
 	Dataplane Dataplane
+	Guard     Guard
 	// Services are in the order of the file. No two listen on the same
 	// address and port or have the same name.
 	Services []Service
@@ -30,7 +31,7 @@ type Settings struct {
 var settingsShape = record[Settings]{
 	noun:     "a mapping of settings",
 	doc:      "Settings of Sluice, an SSH front door.",
-	defaults: Settings{Node: defaults.Node, Dataplane: defaults.Dataplane},
+	defaults: Settings{Node: defaults.Node, Dataplane: defaults.Dataplane, Guard: defaults.Guard},
 	fields: []field[Settings]{
 		key("node", "This machine: never copied to another one.",
 			func(s *Settings) *Node { return &s.Node }, nodeShape).ofNode().restarts(),
@@ -38,6 +39,8 @@ var settingsShape = record[Settings]{
 			func(s *Settings) *map[string]map[string]string { return &s.Nodes }, nodesShape).ofNode(),
 		key("dataplane", "The XDP programs and their tables.",
 			func(s *Settings) *Dataplane { return &s.Dataplane }, dataplaneShape),
+		key("guard", "Who may not come in.",
+			func(s *Settings) *Guard { return &s.Guard }, guardShape),
 		key("services", "Virtual addresses and ports that clients dial, and the backends behind them.",
 			func(s *Settings) *[]Service { return &s.Services },
 			list[Service]{

@@ -13,6 +13,7 @@ const (
 	MaxWeight     = 1000  // weight of a backend
 	MaxNodes      = 256   // nodes
 	MaxVariables  = 64    // variables of one node
+	MaxPrefixes   = 16384 // guard.deny and guard.exempt, each
 )
 
 // defaults are the values of what a settings file leaves out. Those that
@@ -21,6 +22,7 @@ const (
 var defaults = struct {
 	Node      Node
 	Dataplane Dataplane
+	Guard     Guard
 	Service   Service // with its HealthCheck
 	Backend   Backend
 }{
@@ -40,6 +42,7 @@ var defaults = struct {
 			Embryo:      60 * time.Second,
 		},
 	},
+	Guard: Guard{Challenge: ChallengeAuto},
 	Service: Service{
 		Mode:          ModeNAT,
 		ClientAddress: ClientHide,

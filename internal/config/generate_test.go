@@ -43,6 +43,7 @@ func (g generator) settings() *Settings {
 			},
 		},
 	}
+	s.Guard = g.guard()
 	if g.IntN(2) == 0 {
 		s.Nodes = map[string]map[string]string{
 			"gw-a":   {"a": pick(g, "b", "1", "yes", "a\u00a0\u2028😀é\\", " ", "#", "1.0")},
@@ -54,6 +55,20 @@ func (g generator) settings() *Settings {
 		s.Services = append(s.Services, g.service(i))
 	}
 	return s
+}
+
+func (g generator) guard() Guard {
+	networks := []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("198.51.100.7/32"),
+		netip.MustParsePrefix("::/0"), netip.MustParsePrefix("2001:db8::/33"),
+	}
+	return Guard{
+		Deny:           pick(g, nil, networks[:1], networks),
+		Exempt:         pick(g, nil, networks[2:]),
+		SYNPerClient:   pick(g, Rate{}, Rate{1, time.Hour}, Rate{50, time.Second}, Rate{1000000, time.Minute}),
+		FlowsPerClient: pick(g, 0, 1, 1000000),
+		Challenge:      pick(g, ChallengeAuto, ChallengeOff),
+	}
 }
 
 // service returns the service of that number: one of a VIP of its own.

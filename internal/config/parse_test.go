@@ -36,6 +36,7 @@ func TestParseSmallest(t *testing.T) {
 				Embryo:      time.Minute,
 			},
 		},
+		Guard: Guard{Challenge: "auto"},
 		Services: []Service{{
 			Name:          "192.0.2.3:22",
 			Listen:        netip.MustParseAddrPort("192.0.2.3:22"),

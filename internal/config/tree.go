@@ -48,7 +48,7 @@ func (n *node) add(key string, value *node) {
 // empty tells whether the value says nothing, so that writing it is idle.
 func (n *node) empty() bool {
 	switch n.kind {
-	case kindText:
+	case kindText, kindNumber:
 		return n.text == ""
 	case kindList:
 		return len(n.items) == 0
