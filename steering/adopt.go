@@ -10,7 +10,14 @@ import (
 	"slices"
 
 	"sluice/loader"
+	"sluice/steering/disk"
 	"sluice/steering/ring"
+)
+
+// The files in the data directory.
+const (
+	stateFile  = "state.json"
+	ledgerFile = "ledger.json"
 )
 
 // persisted is the state file: what operators ordered.
@@ -55,7 +62,7 @@ func (t *Table) loadState(m *model) error {
 		}
 	}
 	var p persisted
-	if err := load(t.opt.DataDir, stateFile, &p); err != nil {
+	if err := disk.Load(t.opt.DataDir, stateFile, &p); err != nil {
 		return fmt.Errorf("read %q: %v; remove it to start without the drained, disabled and re-weighted backends it names",
 			filepath.Join(t.opt.DataDir, stateFile), err)
 	}
@@ -162,7 +169,7 @@ func (t *Table) loadLedger(m *model) (lost bool, err error) {
 	path := filepath.Join(t.opt.DataDir, ledgerFile)
 	l := newLedger()
 	l.Version = 0
-	err = load(t.opt.DataDir, ledgerFile, &l)
+	err = disk.Load(t.opt.DataDir, ledgerFile, &l)
 	if err == nil {
 		err = l.check()
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/loader"
+	"sluice/steering/disk"
 )
 
 // started is a rig whose Table runs, on the bubble's clock.
@@ -100,7 +101,7 @@ func TestRunWritesCountersDown(t *testing.T) {
 		r.flow(vip)
 	})
 	l := newLedger()
-	if err := load(r.opt.DataDir, ledgerFile, &l); err != nil {
+	if err := disk.Load(r.opt.DataDir, ledgerFile, &l); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.Members.Carried[memberKey{vip, backendAddr("b1")}].FlowsOpened; got != 1 {

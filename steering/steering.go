@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/loader"
+	"sluice/steering/disk"
 	"sluice/steering/ring"
 )
 
@@ -79,7 +80,7 @@ func (o *Options) complete() error {
 		o.monotonic = monotonic
 	}
 	if o.save == nil {
-		o.save = save
+		o.save = disk.Save
 	}
 	if info, err := os.Stat(o.DataDir); err != nil || !info.IsDir() {
 		return fmt.Errorf("make steering table: data directory %q: not a directory; make it or set node.data_dir", o.DataDir)

@@ -43,6 +43,7 @@ func newApp(e env) *cli.App {
 			checkCommand(g), doctorCommand(g),
 			statusCommand(g), showCommand(g), explainCommand(g),
 			drainCommand(g), disableCommand(g), enableCommand(g), weightCommand(g),
+			banCommand(g), unbanCommand(g),
 			settingsCommand(g),
 			versionCommand(g), completionCommand(g), completeCommand(g),
 		},

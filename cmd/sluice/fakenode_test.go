@@ -57,7 +57,7 @@ func (n *fakeNode) start(t testing.TB, dir string) (socket string, stop func()) 
 		t.Fatal(err)
 	}
 	server := control.New(control.Options{
-		Build: control.Build{Version: "v1.2.3", API: "v1"}, Status: n, Counters: n, Flows: n, Drainer: n, Weigher: n,
+		Build: control.Build{Version: "v1.2.3", API: "v1"}, Status: n, Counters: n, Flows: n, Drainer: n, Weigher: n, Guardian: n,
 		Settings: n, Explain: n, Events: n.events,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -179,6 +179,36 @@ func (n *fakeNode) Drops(context.Context) ([]control.Drop, error) {
 		{Reason: "no_backend", Packets: 17, Bytes: 1020, Text: "no backend of the service is up"},
 		{Reason: "fragment", Text: "fragments are not steered"},
 	}, nil
+}
+
+func (n *fakeNode) Bans(context.Context) (control.BanList, error) {
+	defer n.ask("bans")()
+	end := epoch.Add(time.Hour)
+	return control.BanList{
+		Bans: []control.Ban{
+			{Prefix: netip.MustParsePrefix("203.0.113.7/32"), Reason: "scans", Since: epoch, Until: &end, Packets: 12, Bytes: 720},
+			{Prefix: netip.MustParsePrefix("2001:db8:bad::/64"), Since: epoch},
+		},
+		Denied: []control.Denied{{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Packets: 3, Bytes: 180}},
+	}, nil
+}
+
+func (n *fakeNode) Ban(_ context.Context, p netip.Prefix, q control.BanRequest) (control.BanResult, error) {
+	defer n.ask("ban %s for=%s reason=%q kill=%t", p, time.Duration(q.For), q.Reason, q.Kill)()
+	if p.Addr().IsPrivate() {
+		return control.BanResult{}, control.NewError(control.CodeInvalid, "ban "+p.String()+": the settings exempt it (guard.exempt)", "ban something else")
+	}
+	r := control.BanResult{Ban: control.Ban{Prefix: p, Since: epoch}, FlowsKilled: 2}
+	if q.For > 0 {
+		end := epoch.Add(time.Duration(q.For))
+		r.Ban.Until = &end
+	}
+	return r, nil
+}
+
+func (n *fakeNode) Unban(_ context.Context, p netip.Prefix) (bool, error) {
+	defer n.ask("unban %s", p)()
+	return p.Addr() == netip.MustParseAddr("203.0.113.7"), nil
 }
 
 func (n *fakeNode) Flows(_ context.Context, q control.FlowQuery) (control.FlowPage, error) {

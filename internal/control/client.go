@@ -129,6 +129,21 @@ func (c *Client) SetWeight(ctx context.Context, s Selection, weight int, yes boo
 	return post[ChangeList](ctx, c, "/v1/backends/weight", WeightRequest{s, &weight, yes})
 }
 
+// Bans returns who is kept out.
+func (c *Client) Bans(ctx context.Context) (BanList, error) {
+	return get[BanList](ctx, c, "/v1/bans", nil)
+}
+
+// Ban keeps new connections of a prefix out.
+func (c *Client) Ban(ctx context.Context, q BanRequest) (BanResult, error) {
+	return post[BanResult](ctx, c, "/v1/bans/add", q)
+}
+
+// Unban takes a ban back.
+func (c *Client) Unban(ctx context.Context, prefix string) (UnbanResult, error) {
+	return post[UnbanResult](ctx, c, "/v1/bans/remove", UnbanRequest{prefix})
+}
+
 func get[T any](ctx context.Context, c *Client, path string, v url.Values) (T, error) {
 	var answer T
 	err := c.exchange(ctx, http.MethodGet, path, v, nil, &answer)

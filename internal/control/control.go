@@ -42,6 +42,7 @@ type Options struct {
 	Flows    FlowSource
 	Drainer  Drainer
 	Weigher  Weigher
+	Guardian Guardian
 	Settings SettingsStore
 	Explain  Explainer
 	Events   *Broker
@@ -67,6 +68,7 @@ func New(o Options) *Server {
 		"Flows":    o.Flows == nil,
 		"Drainer":  o.Drainer == nil,
 		"Weigher":  o.Weigher == nil,
+		"Guardian": o.Guardian == nil,
 		"Settings": o.Settings == nil,
 		"Explain":  o.Explain == nil,
 		"Events":   o.Events == nil,

@@ -55,6 +55,12 @@ func TestCalls(t *testing.T) {
 		{func() error { _, err := c.Disable(ctx, blue, true); return err }, "disable {Backends:[blue1 blue2] All:false Service:} yes=true"},
 		{func() error { _, err := c.Enable(ctx, blue); return err }, "enable {Backends:[blue1 blue2] All:false Service:}"},
 		{func() error { _, err := c.SetWeight(ctx, blue, 0, true); return err }, "weight {Backends:[blue1 blue2] All:false Service:} 0 yes=true"},
+		{func() error { _, err := c.Bans(ctx); return err }, "bans"},
+		{func() error {
+			_, err := c.Ban(ctx, BanRequest{Prefix: "2001:db8::7", For: Duration(time.Hour), Reason: "scans", Kill: true})
+			return err
+		}, "ban 2001:db8::/64 for=1h0m0s reason=scans kill=true"},
+		{func() error { _, err := c.Unban(ctx, "192.0.2.7"); return err }, "unban 192.0.2.7/32"},
 	} {
 		if err := tt.call(); err != nil {
 			t.Errorf("%s: %v", tt.want, err)

@@ -28,6 +28,7 @@ func (s *Server) routes(stop context.Context) http.Handler {
 		"/v1/backends": s.backends,
 		"/v1/drops":    s.drops,
 		"/v1/flows":    s.flows,
+		"/v1/bans":     s.bans,
 		"/v1/explain":  s.explain,
 		"/v1/settings": s.settings,
 	} {
@@ -40,6 +41,8 @@ func (s *Server) routes(stop context.Context) http.Handler {
 		"/v1/backends/disable": s.logged(s.disable),
 		"/v1/backends/enable":  s.logged(s.enable),
 		"/v1/backends/weight":  s.logged(s.weight),
+		"/v1/bans/add":         s.logged(s.ban),
+		"/v1/bans/remove":      s.logged(s.unban),
 	} {
 		handle(http.MethodPost, path, s.answer(c))
 	}

@@ -73,6 +73,18 @@ type Weigher interface {
 	SetWeight(ctx context.Context, s Selection, weight int, yes bool) ([]BackendChange, error)
 }
 
+// A Guardian keeps clients out.
+type Guardian interface {
+	// Bans returns who is kept out and how often.
+	Bans(ctx context.Context) (BanList, error)
+	// Ban keeps new connections of p out as q says, whose own text of the
+	// prefix p was read from. It holds over restarts. [CodeInvalid] answers a
+	// ban that the settings' exemptions leave without effect.
+	Ban(ctx context.Context, p netip.Prefix, q BanRequest) (BanResult, error)
+	// Unban takes a ban back and says whether there was one.
+	Unban(ctx context.Context, p netip.Prefix) (bool, error)
+}
+
 // A SettingsStore holds the settings the node runs with.
 type SettingsStore interface {
 	// Settings returns what runs now.

@@ -67,6 +67,16 @@ func (m *memory) SetWeight(_ context.Context, s Selection, weight int, yes bool)
 	return m.changes, m.ask("weight %+v %d yes=%t", s, weight, yes)
 }
 
+func (m *memory) Bans(context.Context) (BanList, error) { return BanList{}, m.ask("bans") }
+
+func (m *memory) Ban(_ context.Context, p netip.Prefix, q BanRequest) (BanResult, error) {
+	return BanResult{Ban: Ban{Prefix: p}}, m.ask("ban %s for=%s reason=%s kill=%t", p, time.Duration(q.For), q.Reason, q.Kill)
+}
+
+func (m *memory) Unban(_ context.Context, p netip.Prefix) (bool, error) {
+	return true, m.ask("unban %s", p)
+}
+
 func (m *memory) Settings(context.Context) (Settings, error) {
 	return Settings{Text: "services: []\n"}, m.ask("settings")
 }
@@ -86,7 +96,7 @@ func (m *memory) Explain(_ context.Context, client, listen netip.AddrPort) (Expl
 func (m *memory) options() Options {
 	return Options{
 		Build: Build{Version: "v1.2.3", API: "v1"}, Status: m, Counters: m, Flows: m,
-		Drainer: m, Weigher: m, Settings: m, Explain: m, Events: NewBroker(),
+		Drainer: m, Weigher: m, Guardian: m, Settings: m, Explain: m, Events: NewBroker(),
 	}
 }
 

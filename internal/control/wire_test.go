@@ -63,6 +63,17 @@ func TestWireNames(t *testing.T) {
 		"changes": ChangeList{[]BackendChange{{
 			Name: "blue1", Addr: blue, Services: []string{"sftp"}, StateWas: StateUp, State: StateDraining, WeightWas: 1, Weight: 1, FlowsNow: 6,
 		}}},
+		"bans": BanList{
+			Bans: []Ban{
+				{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Reason: "scans", Since: at, Until: &at, Packets: 1, Bytes: 60},
+				{Prefix: netip.MustParsePrefix("2001:db8::/64"), Since: at},
+			},
+			Denied: []Denied{{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Packets: 2, Bytes: 120}},
+		},
+		"ban_request":   BanRequest{Prefix: "192.0.2.7", For: Duration(time.Hour), Reason: "scans", Kill: true},
+		"ban_result":    BanResult{Ban: Ban{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Since: at}, FlowsKilled: 3},
+		"unban_request": UnbanRequest{Prefix: "192.0.2.7"},
+		"unban_result":  UnbanResult{Prefix: netip.MustParsePrefix("192.0.2.7/32"), Changed: true},
 		"event": Event{
 			Seq: 1, Time: at, Kind: EventFlowClosed, Lost: 2,
 			Flow:    &FlowEvent{Client: client, Listen: listen, Service: "sftp", Backend: "blue1"},

@@ -51,7 +51,7 @@ func (*serveControl) String() string { return "control socket" }
 // Run implements [Task].
 func (t *serveControl) Run(ctx context.Context) error {
 	server := control.New(control.Options{
-		Build: control.ThisBuild(), Status: t.n, Counters: t.n, Flows: t.n, Drainer: t.n, Weigher: t.n,
+		Build: control.ThisBuild(), Status: t.n, Counters: t.n, Flows: t.n, Drainer: t.n, Weigher: t.n, Guardian: t.n,
 		Settings: t.n, Explain: t.n, Events: t.n.broker, Logger: t.n.log,
 	})
 	l, err := control.Listen(t.n.boot.Socket)

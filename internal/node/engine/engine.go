@@ -19,6 +19,7 @@ import (
 	"sluice/internal/node/links"
 	"sluice/loader"
 	"sluice/steering"
+	"sluice/steering/guard"
 	"sluice/steering/health"
 	"sluice/steering/nexthop"
 	"sluice/steering/ring"
@@ -50,6 +51,8 @@ type Engine struct {
 	resolver  *nexthop.Resolver
 	checks    *checks
 	table     *steering.Table
+	guard     *guard.Guard
+	guarded   config.Guard // what the guard applied last
 
 	cancel context.CancelFunc
 	tasks  *errgroup.Group
@@ -139,6 +142,10 @@ func (e *Engine) build() error {
 		DataDir: e.options.DataDir, RingKey: ring.Key(e.options.Key),
 		Checker: e.checks, Resolver: acquirer{resolver}, Log: e.options.Log,
 	})
+	if err != nil {
+		return err
+	}
+	e.guard, err = guard.New(e.dp, guard.Options{DataDir: e.options.DataDir, Log: e.options.Log})
 	return err
 }
 
@@ -149,11 +156,16 @@ func (e *Engine) Apply(ctx context.Context, s *config.Settings) ([]steering.Chan
 	if err != nil {
 		return nil, err
 	}
+	if err := e.guard.Apply(s.Guard); err != nil {
+		undo()
+		return nil, errors.Join(err, e.guard.Apply(e.guarded))
+	}
 	changes, err := e.table.Apply(ctx, s)
 	if err != nil {
 		undo()
-		return nil, err
+		return nil, errors.Join(err, e.guard.Apply(e.guarded))
 	}
+	e.guarded = s.Guard
 	e.checks.refresh()
 	return changes, nil
 }
@@ -183,6 +195,7 @@ func (e *Engine) run() {
 	e.tasks.Go(func() error { return e.resolver.Run(ctx) })
 	e.tasks.Go(func() error { e.checks.run(ctx); return nil })
 	e.tasks.Go(func() error { return e.table.Run(ctx) })
+	e.tasks.Go(func() error { return e.guard.Run(ctx) })
 	e.tasks.Go(func() error { return e.resetUnknown(ctx) })
 	go func() {
 		<-ctx.Done() // stopped, or a task failed
@@ -204,6 +217,9 @@ func (e *Engine) resetUnknown(ctx context.Context) error {
 
 // Table is the running table.
 func (e *Engine) Table() *steering.Table { return e.table }
+
+// Guard holds the bans.
+func (e *Engine) Guard() *guard.Guard { return e.guard }
 
 // Attachments says how the interfaces carry the program.
 func (e *Engine) Attachments() []loader.Attachment { return e.dp.Attachments() }

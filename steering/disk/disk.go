@@ -1,4 +1,5 @@
-package steering
+// Package disk keeps small files of state whole over crashes and power loss.
+package disk
 
 import (
 	"encoding/json"
@@ -9,15 +10,9 @@ import (
 	"path/filepath"
 )
 
-// The files in the data directory.
-const (
-	stateFile  = "state.json"
-	ledgerFile = "ledger.json"
-)
-
-// load reads a file of the data directory into v. A file that does not exist
+// Load reads the JSON file name in dir into v. A file that does not exist
 // leaves v as it is.
-func load(dir, name string, v any) error {
+func Load(dir, name string, v any) error {
 	data, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -28,9 +23,9 @@ func load(dir, name string, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// save replaces a file of the data directory in one step: after a power loss
+// Save replaces the file name in dir in one step: after a power loss
 // there is the old one or the new one, whole.
-func save(dir, name string, data []byte) (err error) {
+func Save(dir, name string, data []byte) (err error) {
 	tmp, err := os.CreateTemp(dir, name+".*")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package steering
+package disk
 
 import (
 	"os"
@@ -10,15 +10,15 @@ import (
 func TestSaveAndLoad(t *testing.T) {
 	dir := t.TempDir()
 	var got map[string]int
-	if err := load(dir, "x.json", &got); err != nil || got != nil {
+	if err := Load(dir, "x.json", &got); err != nil || got != nil {
 		t.Errorf("a file that does not exist gave %v, %v", got, err)
 	}
 	for _, text := range []string{`{"a": 1, "b": 2}`, `{"c": 3}`} {
-		if err := save(dir, "x.json", []byte(text)); err != nil {
+		if err := Save(dir, "x.json", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		got = nil
-		if err := load(dir, "x.json", &got); err != nil || len(got) != strings.Count(text, ":") {
+		if err := Load(dir, "x.json", &got); err != nil || len(got) != strings.Count(text, ":") {
 			t.Errorf("%s gave %v, %v", text, got, err)
 		}
 	}
@@ -29,20 +29,20 @@ func TestSaveAndLoad(t *testing.T) {
 
 func TestSaveThatFailsLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
-	if err := save(filepath.Join(dir, "none"), "x.json", nil); err == nil {
+	if err := Save(filepath.Join(dir, "none"), "x.json", nil); err == nil {
 		t.Error("saved to a directory that does not exist")
 	}
 	// A directory in the way of the rename: all is written, nothing replaced.
 	if err := os.MkdirAll(filepath.Join(dir, "x.json", "y"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := save(dir, "x.json", []byte("{}")); err == nil {
+	if err := Save(dir, "x.json", []byte("{}")); err == nil {
 		t.Error("replaced a directory")
 	}
 	if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) != 1 {
 		t.Errorf("left %v", names)
 	}
-	if err := load(dir, "x.json", nil); err == nil {
+	if err := Load(dir, "x.json", nil); err == nil {
 		t.Error("read a directory")
 	}
 }
