@@ -3,8 +3,10 @@
 #pragma once
 
 #include "egress.h"
+#include "encap.h"
 #include "follow.h"
 #include "handshake.h"
+#include "icmp_reply.h"
 #include "reply.h"
 #include "rewrite.h"
 
@@ -28,6 +30,7 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 	struct service_counters *c;
 	enum drop_reason reason;
 	struct next_hop *n;
+	__u32 room;
 	int verdict;
 
 	if (!m)
@@ -35,7 +38,10 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 	n = next_hop(m->next_hop);
 	if (!n)
 		return drop(p, DROP_NO_NEXT_HOP);
-	reason = refuse_hop(p, n);
+	room = encap_room(m);
+	reason = refuse_hop(p, n, room);
+	if (reason == DROP_TOO_BIG)
+		return too_big(ctx, p, n->mtu > room ? n->mtu - room : 0);
 	if (reason)
 		return drop(p, reason);
 	verdict = transmit(ctx, p, n->ifindex);
@@ -43,6 +49,8 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 		return verdict;
 	if (!hop(f))
 		return drop(p, DROP_TTL);
+	if (room && !encapsulate(ctx, p, m, n, s->hash))
+		return drop(p, DROP_NO_HEADROOM);
 	count_in(p, t->member);
 	c = service_count(s->service);
 	if (c) {
@@ -51,6 +59,8 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 		if (p->flags & TCP_SYN)
 			c->syns++;
 	}
+	if (room)
+		return verdict;
 	if (s->nat)
 		rewrite(f, &m->addr, m->port, &t->peer, t->peer_port);
 	address_frame(f, n);
@@ -158,7 +168,7 @@ static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const str
 		w->hop = back;
 		reason = DROP_NONE;
 	}
-	return reason ? reason : refuse_hop(p, &w->hop);
+	return reason ? reason : refuse_hop(p, &w->hop, 0);
 }
 
 /* What one packet needs while it is worked on, beside its frame: more than the
@@ -215,6 +225,8 @@ static __always_inline int from_backend(struct xdp_md *ctx, const struct frame *
 		return reset_reply(ctx, p);
 	}
 	reason = answer_way(ctx, p, a, flow, w);
+	if (reason == DROP_TOO_BIG)
+		return too_big(ctx, p, w->hop.mtu);
 	if (reason)
 		return drop(p, reason);
 	svc = bpf_map_lookup_elem(&services, &a->service);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Health checks of dsr backends take the clients' path: the node dials a check
+ * Health checks of one-way modes take the clients' path: the node dials a check
  * address, which names one member, over a veth of ours. The probe leaves this
  * program as a client's packet would; the answer comes from the VIP and is
  * turned back before the stack, which owns the VIP, sees it.
@@ -18,6 +18,7 @@ static __always_inline int check_out(struct xdp_md *ctx, const struct frame *f, 
 	struct service *svc;
 	struct next_hop *n;
 	struct member *m;
+	__u32 room;
 	int verdict;
 
 	m = member ? bpf_map_lookup_elem(&members, member) : NULL;
@@ -27,7 +28,10 @@ static __always_inline int check_out(struct xdp_md *ctx, const struct frame *f, 
 	n = next_hop(m->next_hop);
 	if (!n)
 		return drop(p, DROP_NO_NEXT_HOP);
-	reason = refuse_hop(p, n);
+	room = encap_room(m);
+	reason = refuse_hop(p, n, room);
+	if (reason == DROP_TOO_BIG)
+		return too_big(ctx, p, n->mtu > room ? n->mtu - room : 0);
 	if (reason)
 		return drop(p, reason);
 	key.vip = svc->vip;
@@ -40,7 +44,12 @@ static __always_inline int check_out(struct xdp_md *ctx, const struct frame *f, 
 	if (verdict == XDP_DROP)
 		return verdict;
 	rewrite(f, &svc->vip, svc->port, &p->src, p->sport);
-	address_frame(f, n);
+	if (!room) {
+		address_frame(f, n);
+		return verdict;
+	}
+	if (!encapsulate(ctx, p, m, n, flow_hash(&p->src, p->sport, svc->salt)))
+		return drop(p, DROP_NO_HEADROOM);
 	return verdict;
 }
 

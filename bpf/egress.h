@@ -32,10 +32,10 @@ static __always_inline void address_frame(const struct frame *f, const struct ne
 	__builtin_memcpy(f->eth->h_source, n->source, ETH_ALEN);
 }
 
-/* Why p cannot go to n, or DROP_NONE. */
-static __always_inline enum drop_reason refuse_hop(const struct packet *p, const struct next_hop *n)
+/* Why p cannot go to n with room bytes in front of it, or DROP_NONE. */
+static __always_inline enum drop_reason refuse_hop(const struct packet *p, const struct next_hop *n, __u32 room)
 {
-	if (p->length > n->mtu)
+	if (p->length + room > n->mtu)
 		return DROP_TOO_BIG;
 	if (p->vlan != n->vlan)
 		return DROP_VLAN;
@@ -117,8 +117,10 @@ __noinline enum drop_reason client_hop(struct xdp_md *ctx, const struct packet *
 	}
 	way->cached = 0;
 	rc = fib_lookup(ctx, p, from, client, &way->fib);
-	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+	if (rc == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
+		way->hop.mtu = way->fib.mtu_result;
 		return DROP_TOO_BIG;
+	}
 	if (rc == BPF_FIB_LKUP_RET_NO_NEIGH)
 		want_neighbour(p, &way->fib);
 	if (rc != BPF_FIB_LKUP_RET_SUCCESS)

@@ -17,6 +17,7 @@
 #define VLAN_TAGS 2 /* outer and inner */
 #define VLAN_ID_MASK 0x0fff
 #define IPV6_EXTENSIONS 4 /* followed to find the port; more is a drop */
+#define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_OFFSET_MASK 0x1fff
 

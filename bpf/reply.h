@@ -2,22 +2,11 @@
 /* Answering a packet with one of ours: it is turned round in place. */
 #pragma once
 
+#include "ether.h"
 #include "parse.h"
 #include "rewrite.h"
 
 #define REPLY_TTL 64
-
-static __always_inline __u16 reply_checksum_v4(struct iphdr *ip)
-{
-	__u16 *w = (__u16 *)ip;
-	__u64 sum = 0;
-	int i;
-
-#pragma unroll
-	for (i = 0; i < (int)sizeof(*ip) / 2; i++)
-		sum += w[i];
-	return ~fold(sum);
-}
 
 static __always_inline __u16 reply_checksum_tcp(const struct addr *a, const struct addr *b, int v6, struct tcphdr *tcp)
 {
@@ -36,15 +25,6 @@ static __always_inline __u16 reply_checksum_tcp(const struct addr *a, const stru
 	for (i = 0; i < (int)sizeof(*tcp) / 2; i++)
 		sum += w[i];
 	return ~fold(sum);
-}
-
-static __always_inline void reply_ethernet(struct ethhdr *eth)
-{
-	__u8 mac[ETH_ALEN];
-
-	__builtin_memcpy(mac, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 }
 
 struct reply {
@@ -76,7 +56,7 @@ static __always_inline struct tcphdr *reply_ipv4(struct iphdr *ip, void *end, co
 	ip->saddr = addr_last(&p->dst);
 	ip->daddr = addr_last(&p->src);
 	ip->check = 0;
-	ip->check = reply_checksum_v4(ip);
+	ip->check = header_checksum_v4(ip);
 	return (struct tcphdr *)(ip + 1);
 }
 
@@ -114,7 +94,7 @@ __noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct re
 	tcp = p->v6 ? reply_ipv6((void *)eth + l3, end, p) : reply_ipv4((void *)eth + l3, end, p);
 	if (!tcp)
 		return XDP_DROP;
-	reply_ethernet(eth);
+	ether_turn(eth);
 	reply_tcp(p, r, tcp);
 	tcp->check = reply_checksum_tcp(&p->src, &p->dst, p->v6, tcp);
 	return XDP_TX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Changing addresses and ports in place with incremental checksums (RFC 1624,
- * equation 3). Every function takes headers that parse() has bounded.
+ * Checksums, and changing addresses and ports in place by their difference (RFC
+ * 1624, equation 3). Every function takes headers that parse() has bounded.
  */
 #pragma once
 
@@ -24,6 +24,25 @@ static __always_inline __u16 fold(__u64 sum)
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return sum;
+}
+
+static __always_inline __u64 sum_v6(const struct in6_addr *a)
+{
+	const __u32 *w = (const __u32 *)a;
+
+	return (__u64)w[0] + w[1] + w[2] + w[3];
+}
+
+static __always_inline __u16 header_checksum_v4(const struct iphdr *ip)
+{
+	const __u16 *w = (const __u16 *)ip;
+	__u64 sum = 0;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < (int)sizeof(*ip) / 2; i++)
+		sum += w[i];
+	return ~fold(sum);
 }
 
 static __always_inline void delta_apply(const struct delta *d, __u16 *check)

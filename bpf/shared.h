@@ -58,6 +58,8 @@ enum mode {
 	MODE_NAT,
 	MODE_DSR,
 	MODE_SSHD,
+	MODE_IPIP,
+	MODE_GUE,
 };
 
 enum service_flag {
@@ -95,17 +97,30 @@ struct owner {
 	__u64 active; /* 0 = this node is backup */
 };
 
+enum member_flag {
+	MEMBER_IPIP = 1 << 0, /* gets its packets inside IP */
+	MEMBER_GUE = 1 << 1, /* gets them inside UDP */
+};
+
+/* Where gue goes to (IANA's port for it), and the source ports that tell flows
+ * apart: the dynamic range of RFC 6335. */
+#define GUE_PORT 6080
+#define GUE_SOURCE_FIRST 0xc000
+#define GUE_SOURCE_MASK 0x3fff
+
 /* A member is one backend within one service. */
 struct member {
 	struct addr addr;
 	__be16 port;
-	__u8 flags;
+	__u8 flags; /* enum member_flag */
 	__u8 zero;
 	__u32 service;
 	__u32 host; /* id of addr:port, shared by all members that name it */
 	__u32 next_hop;
+	struct addr source; /* ipip, gue: of the outer header, of addr's family */
+	__be32 spread; /* bits of source's last word that the flow's hash fills */
 };
-_Static_assert(sizeof(struct member) == 32, "member");
+_Static_assert(sizeof(struct member) == 52, "member");
 
 struct host_key {
 	struct addr addr;
@@ -272,7 +287,7 @@ enum drop_reason {
 	DROP_PORTS_EXHAUSTED, /* no free source port towards the backend */
 	DROP_PORT_CONFLICT, /* nat keep: the tuple towards the backend is taken */
 	DROP_NO_NEXT_HOP,
-	DROP_TOO_BIG, /* larger than the egress MTU */
+	DROP_TOO_BIG, /* larger than the egress MTU; the sender was told */
 	DROP_EGRESS, /* the egress interface is not one of dataplane.interfaces */
 	DROP_VLAN, /* the next hop is on another VLAN than the frame */
 	DROP_NO_LISTENER, /* mode sshd: nothing listens for the service */
@@ -284,7 +299,26 @@ enum drop_reason {
 	DROP_CHALLENGED, /* under pressure: an unknown source was asked to prove its address */
 	DROP_CHALLENGE_MET, /* its answer, by which it is known */
 	DROP_INTERNAL, /* a helper failed; anything but 0 is a fault of ours */
+	DROP_TOO_BIG_UNTOLD, /* as too_big, but fragmenting was allowed, or too many were told just now */
+	DROP_NO_HEADROOM, /* ipip, gue: the driver leaves no room for the outer header */
 	DROP_REASONS,
+};
+
+/* What a backend's own program did with a packet inside another one. The names
+ * user space shows are these in lower case without DECAP_. */
+enum decap_verdict {
+	DECAP_DONE, /* taken out and passed up */
+	DECAP_UNTRUSTED, /* the outer source is no gateway of ours */
+	DECAP_MALFORMED, /* the inner length is not what the outer leaves, or no TCP or ICMP inside */
+	DECAP_CONGESTED, /* outer CE on a packet whose ends know no ECN (RFC 6040) */
+	DECAP_INTERNAL, /* a helper failed */
+	DECAP_VERDICTS,
+};
+
+/* Key of the trusted gateways, longest prefix first. */
+struct decap_source {
+	__u32 bits; /* of addr that count */
+	struct addr addr;
 };
 
 enum event_kind {

@@ -54,11 +54,7 @@ func (d *Dataplane) adoptMembers() error {
 		if r.Port == 0 {
 			return
 		}
-		d.members[MemberID(id)] = Member{
-			Service: ServiceID(r.Service),
-			Addr:    fromAddrPort(r.Addr, r.Port),
-			NextHop: NextHopID(r.NextHop),
-		}
+		d.members[MemberID(id)] = decodeMember(r)
 		d.hosts[MemberID(id)] = r.Host
 	})
 }

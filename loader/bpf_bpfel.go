@@ -70,7 +70,9 @@ const (
 	bpfDropReasonDROP_CHALLENGED      bpfDropReason = 23
 	bpfDropReasonDROP_CHALLENGE_MET   bpfDropReason = 24
 	bpfDropReasonDROP_INTERNAL        bpfDropReason = 25
-	bpfDropReasonDROP_REASONS         bpfDropReason = 26
+	bpfDropReasonDROP_TOO_BIG_UNTOLD  bpfDropReason = 26
+	bpfDropReasonDROP_NO_HEADROOM     bpfDropReason = 27
+	bpfDropReasonDROP_REASONS         bpfDropReason = 28
 )
 
 type bpfEmbryo struct {
@@ -168,6 +170,8 @@ type bpfMember struct {
 	Service uint32
 	Host    uint32
 	NextHop uint32
+	Source  bpfAddr
+	Spread  uint32
 }
 
 type bpfMemberCounters struct {
@@ -284,6 +288,7 @@ const (
 	bpfMapFlows           = "flows"
 	bpfMapFlowsOverflow   = "flows_overflow"
 	bpfMapHosts           = "hosts"
+	bpfMapIcmpCredits     = "icmp_credits"
 	bpfMapListeners       = "listeners"
 	bpfMapMemberCounts    = "member_counts"
 	bpfMapMembers         = "members"
@@ -383,6 +388,7 @@ type bpfMapSpecs struct {
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
 	FlowsOverflow  *ebpf.MapSpec `ebpf:"flows_overflow"`
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
+	IcmpCredits    *ebpf.MapSpec `ebpf:"icmp_credits"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	MemberCounts   *ebpf.MapSpec `ebpf:"member_counts"`
 	Members        *ebpf.MapSpec `ebpf:"members"`
@@ -450,6 +456,7 @@ type bpfMaps struct {
 	Flows          *ebpf.Map `ebpf:"flows"`
 	FlowsOverflow  *ebpf.Map `ebpf:"flows_overflow"`
 	Hosts          *ebpf.Map `ebpf:"hosts"`
+	IcmpCredits    *ebpf.Map `ebpf:"icmp_credits"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	MemberCounts   *ebpf.Map `ebpf:"member_counts"`
 	Members        *ebpf.Map `ebpf:"members"`
@@ -488,6 +495,7 @@ func (m *bpfMaps) Close() error {
 		m.Flows,
 		m.FlowsOverflow,
 		m.Hosts,
+		m.IcmpCredits,
 		m.Listeners,
 		m.MemberCounts,
 		m.Members,

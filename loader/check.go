@@ -8,7 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// PutCheck makes an address stand for a member of a dsr service: what is sent
+// PutCheck makes an address stand for a member of a one-way service: what is sent
 // to it over the health-check veth goes to the member as a client's packet
 // would.
 func (d *Dataplane) PutCheck(check netip.Addr, m MemberID) error {

@@ -134,6 +134,8 @@ var dropNames = map[bpfDropReason]string{
 	bpfDropReasonDROP_CHALLENGED:      "challenged",
 	bpfDropReasonDROP_CHALLENGE_MET:   "challenge_met",
 	bpfDropReasonDROP_INTERNAL:        "internal",
+	bpfDropReasonDROP_TOO_BIG_UNTOLD:  "too_big_untold",
+	bpfDropReasonDROP_NO_HEADROOM:     "no_headroom",
 }
 
 // name is the reason as users see it. A reason this process does not know came

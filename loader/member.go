@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"net/netip"
 
 	"github.com/cilium/ebpf"
@@ -28,14 +29,11 @@ func (d *Dataplane) PutMember(id MemberID, m Member) error {
 	if !ok {
 		return fmt.Errorf("put member %d (%s): service %d has no record", id, m.Addr, m.Service)
 	}
-	host := d.host(id, m.Addr)
-	record := bpfMember{
-		Addr:    toAddr(m.Addr.Addr()),
-		Port:    swap16(m.Addr.Port()),
-		Service: uint32(m.Service),
-		Host:    host,
-		NextHop: uint32(m.NextHop),
+	if err := checkSource(m); err != nil {
+		return fmt.Errorf("put member %d (%s): %v", id, m.Addr, err)
 	}
+	host := d.host(id, m.Addr)
+	record := encodeMember(m, s.Mode, host)
 	if err := d.objs.Members.Put(uint32(id), &record); err != nil {
 		return fmt.Errorf("put member %d (%s): %v", id, m.Addr, err)
 	}
@@ -52,6 +50,56 @@ func (d *Dataplane) PutMember(id MemberID, m Member) error {
 	key := toHostKey(m.Addr)
 	if err := d.objs.Hosts.Put(&key, host); err != nil {
 		return fmt.Errorf("put host %s: %v", m.Addr, err)
+	}
+	return nil
+}
+
+// Flags of a member record, enum member_flag.
+const (
+	memberIPIP = 1 << 0
+	memberGUE  = 1 << 1
+)
+
+func encodeMember(m Member, mode Mode, host uint32) bpfMember {
+	r := bpfMember{
+		Addr:    toAddr(m.Addr.Addr()),
+		Port:    swap16(m.Addr.Port()),
+		Service: uint32(m.Service),
+		Host:    host,
+		NextHop: uint32(m.NextHop),
+	}
+	switch mode {
+	case ModeIPIP:
+		r.Flags = memberIPIP
+	case ModeGUE:
+		r.Flags = memberGUE
+	}
+	if m.Source.IsValid() {
+		r.Source = toAddr(m.Source.Masked().Addr())
+		r.Spread = bits.ReverseBytes32(uint32(1<<open(m.Source) - 1))
+	}
+	return r
+}
+
+func decodeMember(r bpfMember) Member {
+	m := Member{
+		Service: ServiceID(r.Service),
+		Addr:    fromAddrPort(r.Addr, r.Port),
+		NextHop: NextHopID(r.NextHop),
+	}
+	if r.Source != (bpfAddr{}) {
+		source := fromAddr(r.Source)
+		m.Source = netip.PrefixFrom(source, source.BitLen()-bits.OnesCount32(r.Spread))
+	}
+	return m
+}
+
+// open is how many bits a prefix leaves open.
+func open(p netip.Prefix) int { return p.Addr().BitLen() - p.Bits() }
+
+func checkSource(m Member) error {
+	if p := m.Source; p.IsValid() && (p.Addr().Is4() != m.Addr.Addr().Is4() || open(p) > 32) {
+		return fmt.Errorf("outer source %s is not of the backend's family, or leaves more than 32 bits open", p)
 	}
 	return nil
 }

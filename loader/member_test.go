@@ -16,13 +16,14 @@ func TestMembersShareHosts(t *testing.T) {
 	n, o := bare(t)
 	dp := openIn(t, n, o)
 	vip := netip.MustParseAddr("192.0.2.3")
-	for id, mode := range map[loader.ServiceID]loader.Mode{1: loader.ModeNAT, 2: loader.ModeNAT, 3: loader.ModeDSR} {
+	for id, mode := range map[loader.ServiceID]loader.Mode{1: loader.ModeNAT, 2: loader.ModeNAT, 3: loader.ModeGUE} {
 		must(t, dp.PutService(id, loader.Service{Listen: netip.AddrPortFrom(vip, uint16(id)), Mode: mode}))
 	}
 	a, b, c := netip.MustParseAddrPort("10.0.0.11:22"), netip.MustParseAddrPort("10.0.0.12:22"), netip.MustParseAddrPort("[2001:db8:2::11]:22")
+	sources := map[loader.MemberID]netip.Prefix{}
 	put := func(id loader.MemberID, s loader.ServiceID, at netip.AddrPort) {
 		t.Helper()
-		must(t, dp.PutMember(id, loader.Member{Service: s, Addr: at, NextHop: loader.NextHopID(id)}))
+		must(t, dp.PutMember(id, loader.Member{Service: s, Addr: at, NextHop: loader.NextHopID(id), Source: sources[id]}))
 	}
 	want := func(what string, hosts map[netip.AddrPort]uint32) {
 		t.Helper()
@@ -30,17 +31,18 @@ func TestMembersShareHosts(t *testing.T) {
 			t.Errorf("%s: hosts differ (-want +got):\n%s", what, diff)
 		}
 	}
+	sources[4], sources[5] = netip.MustParsePrefix("2001:db8:2::/120"), netip.MustParsePrefix("10.0.0.1/32")
 	put(1, 1, a)
 	put(2, 2, a)
 	put(3, 1, b)
 	want("two services at one backend", map[netip.AddrPort]uint32{a: 1, b: 3})
 	put(4, 3, c)
 	put(5, 3, b)
-	want("dsr needs no answers", map[netip.AddrPort]uint32{a: 1, b: 3})
+	want("one-way modes need no answers", map[netip.AddrPort]uint32{a: 1, b: 3})
 
 	members := map[loader.MemberID]loader.Member{
 		1: {Service: 1, Addr: a, NextHop: 1}, 2: {Service: 2, Addr: a, NextHop: 2},
-		3: {Service: 1, Addr: b, NextHop: 3}, 4: {Service: 3, Addr: c, NextHop: 4}, 5: {Service: 3, Addr: b, NextHop: 5},
+		3: {Service: 1, Addr: b, NextHop: 3}, 4: {Service: 3, Addr: c, NextHop: 4, Source: sources[4]}, 5: {Service: 3, Addr: b, NextHop: 5, Source: sources[5]},
 	}
 	before, _ := dp.Indexes()
 	wantMembers(t, dp, "written", members, before)

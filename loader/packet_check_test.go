@@ -28,12 +28,12 @@ func testCheck(t *testing.T, r *rig) {
 		mustRig(t, r.d.SetCheckLink(0, nil))
 		mustRig(t, r.d.objs.Egress.Delete(uint32(link.index)))
 	}()
-	r.stands(t, []kind{dsr}, func(t *testing.T, s stand) {
+	r.stands(t, oneWay, func(t *testing.T, s stand) {
 		c := checkRig{stand: s, link: link, stackMAC: stackMAC}
-		c.check = netip.MustParseAddrPort("198.19.192.5:24")
+		c.check = withPort(addr("198.19.192.5"), uint16(s.kind))
 		c.probe = withPort(addr("192.0.2.1"), 45000)
 		if s.vip.Is6() {
-			c.check = netip.MustParseAddrPort("[fd2e:71c5:94a8::5]:24")
+			c.check = withPort(addr("fd2e:71c5:94a8::5"), uint16(s.kind))
 			c.probe = withPort(addr("2001:db8:1::1"), 45000)
 		}
 		for which := range 2 {
@@ -71,7 +71,8 @@ func (c checkRig) roundTrip(t *testing.T, which int) {
 		{frame.Frame{Flags: frame.RST, Seq: 2}, frame.Frame{Flags: frame.RST | frame.ACK, Seq: 21, Ack: 3}},
 	} {
 		probe, sent, answer, got := c.frames(which, f.out, f.back)
-		c.rig.check(t, c.link, build(t, probe), expected{verdict: xdpRedirect, out: build(t, sent)})
+		out := c.wrapped(t, c.d.members[membersOf(c.id)[which]], c.probe, build(t, sent))
+		c.rig.check(t, c.link, build(t, probe), expected{verdict: xdpRedirect, out: out})
 		c.rig.check(t, from, build(t, answer), expected{verdict: xdpRedirect, out: build(t, got)})
 	}
 }
@@ -84,10 +85,10 @@ func (c checkRig) notReady(t *testing.T) {
 	probe, _, _, _ := c.frames(1, frame.Frame{Flags: frame.SYN}, frame.Frame{})
 	in := build(t, probe)
 	for why, change := range map[string]func(*NextHop){
-		"no_next_hop": func(h *NextHop) { h.Ready = false },
-		"vlan":        func(h *NextHop) { h.VLAN++ },
-		"too_big":     func(h *NextHop) { h.MTU = 39 },
-		"egress":      func(h *NextHop) { h.Interface = 1 },
+		"no_next_hop":    func(h *NextHop) { h.Ready = false },
+		"vlan":           func(h *NextHop) { h.VLAN++ },
+		"too_big_untold": func(h *NextHop) { h.MTU = 39 },
+		"egress":         func(h *NextHop) { h.Interface = 1 },
 	} {
 		far := c.hops[hopFar]
 		change(&far)

@@ -3,6 +3,7 @@ package loader
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"sluice/internal/nettest/frame"
 )
@@ -31,35 +32,92 @@ func (z *fuzzed) consistent(in, out []byte, v verdict, counts tally) error {
 		if moved+drops != 1 || drops == 1 && v != xdpTX {
 			return fmt.Errorf("sent and counted: %+v", counts)
 		}
-		return z.sent(in, out, drops == 1, counts)
+		if bytes := counts.bytes(); bytes != uint64(ipLength(in)) {
+			return fmt.Errorf("%d bytes counted, IP length is %d", bytes, ipLength(in))
+		}
+		if drops == 1 {
+			return answered(out)
+		}
+		return z.sent(in, out, counts)
 	default:
 		return fmt.Errorf("no verdict of ours")
 	}
 }
 
-// sent says what is wrong with a frame that goes out: reset is one made of the
-// frame that came in.
-func (z *fuzzed) sent(in, out []byte, reset bool, counts tally) error {
-	if !reset && (len(in) != len(out) || ipLength(in) != ipLength(out)) {
+// sent says what is wrong with a frame that goes on.
+func (z *fuzzed) sent(in, out []byte, counts tally) error {
+	if int(ipLength(in))+14 > len(in) {
+		return fmt.Errorf("a frame that is shorter than its IP length was sent on")
+	}
+	for id, m := range counts.Members {
+		if mode := z.services[z.d.members[id].Service].Mode; m.PacketsIn == 1 && mode.Tunnels() {
+			if err := outerRight(in, out); err != nil {
+				return err
+			}
+			out = unwrapped(in, out)
+		}
+	}
+	if len(in) != len(out) || ipLength(in) != ipLength(out) {
 		return fmt.Errorf("a frame of %d bytes and IP length %d leaves with %d and %d", len(in), ipLength(in), len(out), ipLength(out))
 	}
-	if bytes := counts.bytes(); bytes != uint64(ipLength(in)) {
-		return fmt.Errorf("%d bytes counted, IP length is %d", bytes, ipLength(in))
-	}
-	if !reset {
-		if int(ipLength(in))+14 > len(in) {
-			return fmt.Errorf("a frame that is shorter than its IP length was sent on")
-		}
-		return sameResidue(in, out)
+	return sameResidue(in, out)
+}
+
+// outerRight checks the outer headers of a frame. The checksum of UDP is made
+// from those of the packet inside, so it is as right as they are.
+func outerRight(in, out []byte) error {
+	if room := len(out) - len(in); int(ipLength(out)) != int(ipLength(in))+room {
+		return fmt.Errorf("%d bytes in front make an IP length of %d, it was %d", room, ipLength(out), ipLength(in))
 	}
 	if err := frame.Verify(out); err != nil {
 		return err
 	}
-	f, err := frame.Decode(out)
-	if err == nil && f.Src.IsValid() && (f.Flags&frame.RST == 0 || len(f.Payload) > 0) {
-		err = fmt.Errorf("an answer of our own is no bare reset")
+	if ip, tcp := residues(in); ip != 0 || tcp != 0 {
+		return nil
 	}
-	return err
+	f, err := frame.Decode(out)
+	if err != nil || f.Protocol != frame.ProtoUDP {
+		return err
+	}
+	pseudo := slices.Concat(f.Payload, make([]byte, len(f.Payload)%2), f.Src.Addr().AsSlice(), f.Dst.Addr().AsSlice(),
+		[]byte{0, frame.ProtoUDP, byte(len(f.Payload) >> 8), byte(len(f.Payload))})
+	if r := residue(pseudo); r != 0 {
+		return fmt.Errorf("UDP checksum is off by %#x", r)
+	}
+	return nil
+}
+
+// unwrapped is the frame without its outer headers.
+func unwrapped(in, out []byte) []byte {
+	link := linkLen(in)
+	return slices.Concat(out[:link-2], in[link-2:link], out[link+len(out)-len(in):])
+}
+
+// linkLen is the length of the Ethernet header and its tags.
+func linkLen(b []byte) int {
+	at := 14
+	for b[at-2] == 0x81 && b[at-1] == 0 || b[at-2] == 0x88 && b[at-1] == 0xa8 {
+		at += 4
+	}
+	return at
+}
+
+// answered says what is wrong with an answer of our own: a bare reset, or an
+// error that says what fits.
+func answered(out []byte) error {
+	if err := frame.Verify(out); err != nil {
+		return err
+	}
+	f, err := frame.Decode(out)
+	switch {
+	case err != nil || !f.Src.IsValid():
+		return err
+	case f.ICMP != nil && (f.ICMP.Type == 3 && f.ICMP.Code == 4 || f.ICMP.Type == 2 && f.ICMP.Code == 0):
+		return nil
+	case f.Flags&frame.RST == 0 || len(f.Payload) > 0:
+		return fmt.Errorf("an answer of our own is neither a bare reset nor packet too big")
+	}
+	return nil
 }
 
 // sameResidue checks the checksums of a frame that was translated: right ones
@@ -78,10 +136,7 @@ func sameResidue(in, out []byte) error {
 // are right. The frame has no IP options or extensions, or it is not steered.
 func residues(b []byte) (ip, tcp uint16) {
 	length := int(ipLength(b))
-	at := 14
-	for b[at-2] == 0x81 && b[at-1] == 0 || b[at-2] == 0x88 && b[at-1] == 0xa8 {
-		at += 4
-	}
+	at := linkLen(b)
 	p := b[at : at+length]
 	if p[0]>>4 == 4 {
 		return residue(p[:20]), residue(append(bytes.Clone(p[12:]), 0, 6, byte((length-20)>>8), byte(length-20)))

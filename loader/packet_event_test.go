@@ -21,7 +21,7 @@ func testEvents(t *testing.T, r *rig) {
 		lost := s.lost(t)
 		c := s.talk(t, 0)
 		steps := handshake()
-		if s.svc.Mode == ModeDSR {
+		if s.svc.Mode.OneWay() {
 			steps = dsrHandshake()
 		}
 		c.play(t, steps[:2])

@@ -96,7 +96,7 @@ func testFullWays(t *testing.T, s stand) {
 	for n := range uint32(flowWays) {
 		c.way(t, n, s.occupant(FlowEstablished))
 	}
-	if s.svc.Mode == ModeDSR {
+	if s.svc.Mode.OneWay() {
 		c.play(t, dsrHandshake())
 	} else {
 		c.play(t, handshake())
@@ -168,7 +168,7 @@ func (s stand) apart(t *testing.T) *talk {
 	t.Helper()
 	for {
 		c := s.talk(t, 0)
-		if s.svc.Mode == ModeDSR {
+		if s.svc.Mode.OneWay() {
 			c.play(t, dsrHandshake()[:2])
 			return c
 		}

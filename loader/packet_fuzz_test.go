@@ -33,7 +33,7 @@ func newFuzzed(f testing.TB, r *rig) *fuzzed {
 		for _, a := range []netip.Addr{fam.vip, fam.twin, fam.local, fam.near.Addr(), fam.far.Addr()} {
 			z.marks = append(z.marks, a.AsSlice())
 		}
-		for k := hide; k <= single; k++ {
+		for _, k := range []kind{hide, keep, dsr, local, pooled, keepTwin, empty, single, ipip, gue} {
 			s := stand{rig: z.rig, family: fam, kind: k, id: k.id(fam), svc: k.service(fam)}
 			for which := range 2 {
 				z.addSeeds(f, s, which)

@@ -36,7 +36,7 @@ func withMSS(f *frame.Frame) { f.Options = frame.Options(frame.MSS(1460), frame.
 func (s stand) established(t *testing.T, which int) *talk {
 	t.Helper()
 	c := s.talk(t, which)
-	if s.svc.Mode == ModeDSR {
+	if s.svc.Mode.OneWay() {
 		c.play(t, dsrHandshake())
 	} else {
 		c.play(t, handshake())
@@ -142,7 +142,7 @@ func testHandshake(t *testing.T, r *rig) {
 			}
 		}
 	})
-	r.stands(t, []kind{dsr}, func(t *testing.T, s stand) {
+	r.stands(t, oneWay, func(t *testing.T, s stand) {
 		for name, steps := range dsrTalks {
 			for which := range 2 {
 				t.Run(name, func(t *testing.T) { s.established(t, which).play(t, steps) })

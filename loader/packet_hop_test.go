@@ -71,14 +71,14 @@ func testHopMTU(t *testing.T, s stand) {
 	fits := uint16(header + len("some data"))
 	for id := hopRouter; id <= hopFar; id++ {
 		h := s.hops[id]
-		h.MTU = fits
+		h.MTU = fits + uint16(s.room(c.to))
 		mustRig(t, s.d.PutNextHop(id, h))
 	}
 	c.both(t, step{}, step{})
 	padded := func(f *frame.Frame) { f.Length = len(frame.Must(*f)) + 50 }
 	c.both(t, step{say: "padding does not count", tweak: padded}, step{tweak: padded})
 	more := func(f *frame.Frame) { f.Payload = append(f.Payload, '!') }
-	c.both(t, step{tweak: more, does: silent, why: "too_big"}, step{tweak: more, does: silent, why: "too_big"})
+	c.both(t, step{tweak: more, does: silent, why: "too_big_untold"}, step{tweak: more, does: silent, why: "too_big_untold"})
 }
 
 // testVLAN: a tag is kept and never changed, so a next hop on another VLAN

@@ -56,19 +56,26 @@ const (
 	empty    kind = 28 // hide without a backend
 	single   kind = 29 // mode sshd, on an address without any other service
 	counted  kind = 30 // dsr; the member of a ring entry is its number + 1
+	ipip     kind = 31
+	gue      kind = 32
 )
 
 func (k kind) String() string {
 	return map[kind]string{
 		hide: "hide", keep: "keep", dsr: "dsr", local: "sshd", pooled: "pooled",
 		keepTwin: "keep on the twin", empty: "empty", single: "sshd alone", counted: "counted",
+		ipip: "ipip", gue: "gue",
 	}[k]
 }
 
-// natKinds are those whose answers come through us, steering all that can steer.
+// natKinds are those whose answers come through us, oneWay those whose do not,
+// tunnelKinds those of the latter that put packets into others; steering are all
+// that can steer.
 var (
-	natKinds = []kind{hide, keep, pooled}
-	steering = []kind{hide, keep, pooled, dsr}
+	natKinds    = []kind{hide, keep, pooled}
+	oneWay      = []kind{dsr, ipip, gue}
+	tunnelKinds = []kind{ipip, gue}
+	steering    = []kind{hide, keep, pooled, dsr, ipip, gue}
 )
 
 func (k kind) service(f family) Service {
@@ -80,6 +87,10 @@ func (k kind) service(f family) Service {
 		return Service{Listen: at(f.twin), Mode: ModeNAT, KeepClient: true}
 	case dsr, counted:
 		return Service{Listen: at(f.vip), Mode: ModeDSR}
+	case ipip:
+		return Service{Listen: at(f.vip), Mode: ModeIPIP}
+	case gue:
+		return Service{Listen: at(f.vip), Mode: ModeGUE}
 	case local:
 		return Service{Listen: at(f.vip), Mode: ModeSSHD}
 	case single:
@@ -102,7 +113,7 @@ func (k kind) id(f family) ServiceID {
 
 // One above the highest ids in use.
 const (
-	maxService = 33 + int(counted-hide) + 1
+	maxService = 33 + int(gue-hide) + 1
 	maxMember  = 2*maxService + 1
 )
 
@@ -111,7 +122,7 @@ func membersOf(id ServiceID) [2]MemberID { return [2]MemberID{MemberID(2*id + 1)
 
 func (r *rig) putServices(t testing.TB, f family) {
 	t.Helper()
-	for k := hide; k <= counted; k++ {
+	for k := hide; k <= gue; k++ {
 		id := k.id(f)
 		r.services[id] = k.service(f)
 		mustRig(t, r.d.PutService(id, r.services[id]))
@@ -135,10 +146,11 @@ func (r *rig) fillRing(t testing.TB, f family, k kind) {
 		return
 	}
 	members := membersOf(id)
-	for i, m := range []Member{
-		{Service: id, Addr: f.near, NextHop: hopNear},
-		{Service: id, Addr: f.far, NextHop: hopFar},
-	} {
+	of := [2]Member{{Service: id, Addr: f.near, NextHop: hopNear}, {Service: id, Addr: f.far, NextHop: hopFar}}
+	if k.service(f).Mode.Tunnels() {
+		of = f.tunnelled(id)
+	}
+	for i, m := range of {
 		mustRig(t, r.d.PutMember(members[i], m))
 	}
 	for i := range RingEntries {

@@ -63,7 +63,7 @@ func (c *talk) play(t *testing.T, steps []step) {
 func (c *talk) step(t *testing.T, s step) {
 	t.Helper()
 	at, f := c.next(s)
-	if s.from == fromBackend && c.svc.Mode == ModeDSR {
+	if s.from == fromBackend && c.svc.Mode.OneWay() {
 		return
 	}
 	in := build(t, f)
@@ -75,6 +75,9 @@ func (c *talk) step(t *testing.T, s step) {
 	switch s.does {
 	case goesOn:
 		want.verdict, want.out = c.forwarded(s.from), build(t, c.translated(s.from, f))
+		if s.from == fromClient {
+			want.out = c.wrapped(t, c.to, c.client, want.out)
+		}
 	case passed:
 		want.verdict, want.out = xdpPass, in
 	case refused:

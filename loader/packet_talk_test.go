@@ -52,7 +52,7 @@ func (s stand) talkOf(t *testing.T, client netip.AddrPort) *talk {
 	members, err := s.d.Members()
 	mustRig(t, err)
 	c.to = members[c.member]
-	if s.svc.Mode == ModeDSR || s.svc.KeepClient {
+	if s.svc.Mode.OneWay() || s.svc.KeepClient {
 		c.source = client
 	}
 	return c
@@ -90,6 +90,9 @@ func (c *talk) segment(from side, flags frame.Flags, data string) (iface, frame.
 	if from == fromBackend {
 		own, other = other, own
 		f.Src, f.Dst, f.SrcMAC = c.to.Addr, c.source, c.hops[c.to.NextHop].Destination
+		if c.svc.Mode.OneWay() {
+			f.Src = c.svc.Listen
+		}
 		hop = c.to.NextHop
 	}
 	f.DstMAC = c.at(hop).mac

@@ -24,6 +24,8 @@ func TestPackets(t *testing.T) {
 		{"young", testYoung},
 		{"sweep", testSweep},
 		{"mirror", testMirror},
+		{"tunnel", testTunnel},
+		{"too big", testTooBig},
 		{"check", testCheck},
 		{"events", testEvents},
 		{"race", testRace},

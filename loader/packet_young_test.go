@@ -10,7 +10,7 @@ import (
 // long as a handshake until the client sends data, and is proven when it still
 // does so after a while.
 func testYoung(t *testing.T, r *rig) {
-	r.plain(t, []kind{dsr}, func(t *testing.T, s stand) {
+	r.plain(t, oneWay, func(t *testing.T, s stand) {
 		t.Run("proven", func(t *testing.T) { testProven(t, s.established(t, 0)) })
 		t.Run("without data", func(t *testing.T) { testNeverProven(t, s.established(t, 0)) })
 		t.Run("with data, then silent", func(t *testing.T) { testYoungSilent(t, s.established(t, 0)) })
@@ -87,7 +87,7 @@ func testLifetimes(t *testing.T, s stand) {
 		c.play(t, []step{alive})
 		c.change(t, func(f *bpfFlow) { f.Seen = c.now(t) - s.d.lifetimes[state] - 1 })
 		gone := step{flags: frame.ACK, state: state, lone: true, does: silent, why: "unknown_flow"}
-		if s.svc.Mode == ModeDSR {
+		if s.svc.Mode.OneWay() {
 			gone = step{say: "by the ring", flags: frame.ACK, state: state, lone: true}
 		}
 		c.play(t, []step{gone})

@@ -21,6 +21,7 @@ const schema = 1
 var unpinned = map[string]bool{
 	"expire_batch":     true,
 	"expire_key_batch": true,
+	"icmp_credits":     true,
 	"scratches":        true,
 	"workbenches":      true,
 	".rodata":          true,

@@ -33,7 +33,16 @@ const (
 	ModeNAT  Mode = 1
 	ModeDSR  Mode = 2
 	ModeSSHD Mode = 3
+	ModeIPIP Mode = 4
+	ModeGUE  Mode = 5
 )
+
+// OneWay says that only the client's packets pass the programs: the backend
+// answers directly.
+func (m Mode) OneWay() bool { return m == ModeDSR || m.Tunnels() }
+
+// Tunnels says that a backend gets the client's packet inside another one.
+func (m Mode) Tunnels() bool { return m == ModeIPIP || m == ModeGUE }
 
 // Service is one VIP and port as the programs see it.
 type Service struct {
@@ -53,6 +62,10 @@ type Member struct {
 	Service ServiceID
 	Addr    netip.AddrPort
 	NextHop NextHopID
+	// Source is what the outer header names as source where the mode tunnels.
+	// Bits that the prefix leaves open are filled by the flow's hash, at most 32
+	// of them.
+	Source netip.Prefix
 }
 
 // NextHop is a neighbour that frames are sent to.
@@ -156,5 +169,5 @@ type Lifetimes struct {
 	Established time.Duration // [120h]
 	HalfClosed  time.Duration // one side sent FIN [2m]
 	Closed      time.Duration // both sides sent FIN, or a reset was seen [10s]
-	Young       time.Duration // dsr: how long a handshake seen from one side may wait for proof [10s]
+	Young       time.Duration // one-way modes: how long a handshake seen from one side may wait for proof [10s]
 }
