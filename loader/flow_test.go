@@ -46,7 +46,7 @@ func find(t *testing.T, dp *loader.Dataplane, c netip.AddrPort) (loader.Flow, bo
 }
 
 // byValue compares addresses, whose fields cmp does not see.
-var byValue = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})
+var byValue = cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 
 // Scan and Find see what the sockets say, in every shape.
 func TestFlowsAsTheyAre(t *testing.T) {

@@ -70,7 +70,7 @@ func take(t *testing.T, dp *loader.Dataplane) (s snapshot) {
 // same fails the test unless two snapshots are equal.
 func same(t *testing.T, want, got snapshot) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})); diff != "" {
 		t.Errorf("what the maps hold differs (-before +after):\n%s", diff)
 	}
 }

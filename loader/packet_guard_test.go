@@ -73,7 +73,7 @@ func testDeny(t *testing.T, s stand) {
 	other := s.established(t, 0)
 	s.guarded(t, Guard{Deny: []netip.Prefix{around(c.client.Addr()), everyone(c.client.Addr())}})
 	state := FlowEstablished
-	if s.kind == dsr {
+	if s.svc.Mode.OneWay() {
 		state = FlowYoung
 	}
 	c.play(t, []step{
@@ -113,7 +113,7 @@ func testBan(t *testing.T, s stand) {
 			lives := s.established(t, 0)
 			s.ban(t, of(lives.client.Addr()), 0)
 			state := FlowEstablished
-			if s.kind == dsr {
+			if s.svc.Mode.OneWay() {
 				state = FlowYoung
 			}
 			lives.play(t, []step{{flags: frame.ACK, data: "x", state: state}})

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"sluice/internal/config"
-	"sluice/loader"
 )
 
 // State is what a backend takes.
@@ -77,7 +76,7 @@ func (o order) empty() bool { return o.State == "" && len(o.Weights) == 0 }
 // checkID returns which health check a member depends on.
 func (m *model) checkID(mem member) CheckID {
 	id := CheckID{Backend: mem.record.Addr}
-	if s := m.services[mem.record.Service]; s.record.Mode == loader.ModeDSR {
+	if s := m.services[mem.record.Service]; s.oneWay() {
 		id.Service = s.record.Listen
 	}
 	return id

@@ -8,7 +8,7 @@ import (
 )
 
 // CheckID names a health check. Backends that get their packets by address
-// share one check for all services; in mode dsr the check follows the path of
+// share one check for all services; in one-way modes the check follows the path of
 // one service, because the VIP on the backend is part of what it proves.
 type CheckID struct {
 	Backend netip.AddrPort

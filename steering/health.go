@@ -12,7 +12,7 @@ import (
 )
 
 // checksOf returns the checks that are to run: of every backend that is not
-// disabled, once for all services or, in mode dsr, once for each.
+// disabled, once for all services or, in one-way modes, once for each.
 func checksOf(m *model) []Check {
 	var list []Check
 	seen := map[CheckID]bool{}

@@ -63,7 +63,7 @@ type member struct {
 	named bool
 	// weight is the one of the settings.
 	weight int
-	// check is the address its health check dials in mode dsr.
+	// check is the address its health check dials in one-way modes.
 	check netip.Addr
 }
 

@@ -21,6 +21,10 @@ type Resolver interface {
 	// It fails where no packet can ever be sent, as to this node itself.
 	Acquire(addr netip.Addr, current loader.NextHopID) (loader.NextHopID, error)
 	Release(addr netip.Addr)
+	// Source returns the address of this node that packets to an acquired addr
+	// bear by the routing table, the zero Addr where none leads there. When it
+	// changes, [Table.Moved] is told.
+	Source(addr netip.Addr) netip.Addr
 	// Settle says that what the dataplane has from an earlier process and was
 	// not acquired by now is not needed.
 	Settle() error
@@ -29,7 +33,8 @@ type Resolver interface {
 	Want(addr netip.Addr, ifindex int)
 }
 
-// Moved takes over that an address is reached by another next hop than before:
+// Moved takes over that an address is reached by another next hop than before,
+// or with another source:
 // every member there is changed when it returns nil. It is for the Resolver to
 // call, and to repeat where it fails.
 func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
@@ -42,6 +47,7 @@ func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
 		for mid, mem := range next.members {
 			if mem.record.Addr.Addr() == addr && next.attached(mem) {
 				mem.record.NextHop = id
+				mem.record.Source = t.outerSource(next, mem)
 				next.members[mid] = mem
 			}
 		}
@@ -67,6 +73,7 @@ func (t *Table) acquireHops(m *model) error {
 		}
 		if err == nil {
 			mem.record.NextHop = hop
+			mem.record.Source = t.outerSource(m, mem)
 			m.members[id] = mem
 		}
 	}
@@ -82,6 +89,28 @@ func (t *Table) hop(addr netip.Addr, current loader.NextHopID) (loader.NextHopID
 		t.hops[addr] = id
 	}
 	return id, err
+}
+
+// outerSource is what packets to a member bear outside where the mode tunnels:
+// what the settings say, or what the routing table does. A service that left
+// the settings keeps what it had, as far as that is known.
+func (t *Table) outerSource(m *model, mem member) netip.Prefix {
+	s, to := m.services[mem.record.Service], mem.record.Addr.Addr()
+	if !s.record.Mode.Tunnels() {
+		return netip.Prefix{}
+	}
+	for _, p := range s.settings.OuterSource {
+		if p.Addr().Is4() == to.Is4() {
+			return p
+		}
+	}
+	if s.phase != phaseNamed && mem.record.Source.IsValid() {
+		return mem.record.Source
+	}
+	if a := t.opt.Resolver.Source(to); a.IsValid() && a.Is4() == to.Is4() {
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	return mem.record.Source
 }
 
 // keepHops releases the addresses that no record of m names.

@@ -75,6 +75,7 @@ type fakeResolver struct {
 	dp       *fakeDataplane
 	mu       sync.Mutex
 	acquired map[netip.Addr]int
+	sources  map[netip.Addr]netip.Addr
 	next     loader.NextHopID
 	local    netip.Addr // Acquire refuses it
 	wanted   []netip.Addr
@@ -114,6 +115,12 @@ func (r *fakeResolver) Release(addr netip.Addr) {
 	if r.acquired[addr]--; r.acquired[addr] == 0 {
 		delete(r.acquired, addr)
 	}
+}
+
+func (r *fakeResolver) Source(addr netip.Addr) netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sources[addr]
 }
 
 func (r *fakeResolver) Settle() error { r.settled++; return nil }

@@ -47,7 +47,7 @@ func (s service) lastResort() bool {
 
 // oneWay reports whether the dataplane sees the client's packets only, so that
 // a flow whose backend closed it still counts.
-func (s service) oneWay() bool { return s.record.Mode == loader.ModeDSR }
+func (s service) oneWay() bool { return s.record.Mode.OneWay() }
 
 // steers reports whether the service has backends. Mode sshd ends on this node.
 func (s service) steers() bool { return s.record.Mode != loader.ModeSSHD }
@@ -57,6 +57,8 @@ var modes = map[config.Mode]loader.Mode{
 	config.ModeNAT:  loader.ModeNAT,
 	config.ModeDSR:  loader.ModeDSR,
 	config.ModeSSHD: loader.ModeSSHD,
+	config.ModeIPIP: loader.ModeIPIP,
+	config.ModeGUE:  loader.ModeGUE,
 }
 
 // recordOf returns what the dataplane is told of a service.

@@ -41,7 +41,7 @@ type Options struct {
 	// SweepPeriod is the time between two sweeps of the flow table [10s].
 	SweepPeriod time.Duration
 	// CheckNet4 and CheckNet6 are where check addresses come from, one per
-	// member of a service in mode dsr: at most /18 and /114
+	// member of a service in a one-way mode: at most /18 and /114
 	// [169.254.64.0/18, fd73:6c75:6963:6500::/114].
 	CheckNet4, CheckNet6 netip.Prefix
 	// Log gets changes of state and what goes wrong; nil discards.

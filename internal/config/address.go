@@ -18,6 +18,35 @@ func address() leaf[netip.Addr] {
 	}
 }
 
+// maxSourceBits is how many bits of an outer source a flow's hash may fill: 256
+// addresses spread over all queues there are.
+const maxSourceBits = 8
+
+// sourcePrefix is a unicast address, or a small prefix of them.
+func sourcePrefix() leaf[netip.Prefix] {
+	l := prefix()
+	l.example = `"192.0.2.32/28"`
+	l.format = func(p netip.Prefix) string {
+		if p.IsSingleIP() {
+			return p.Addr().String()
+		}
+		return p.String()
+	}
+	l.parse = func(text string) (p netip.Prefix, problem, remedy string) {
+		if p, problem, remedy = parsePrefix(text); problem != "" {
+			return p, problem, remedy
+		}
+		if bits := p.Addr().BitLen(); bits-p.Bits() > maxSourceBits {
+			return netip.Prefix{}, quote(text) + " is too wide", fmt.Sprintf("write /%d or longer", bits-maxSourceBits)
+		}
+		if _, problem, remedy = parseUnicast(p.Addr().String()); problem != "" {
+			return netip.Prefix{}, problem, remedy
+		}
+		return p, "", ""
+	}
+	return l
+}
+
 // endpoint is a unicast IP address with a TCP port. Where fallback is not
 // empty it is the port that may be left out. Its pattern only tells addresses
 // from other text: a full one would be long, and wrong for editors that cannot

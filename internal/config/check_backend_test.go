@@ -26,7 +26,7 @@ func TestBackendFaults(t *testing.T) {
 			`services[0].backends[1].weight: "1001" is not a whole number within limits; write one from 0 to 1000`,
 			"services[0].backends[2].weight: is text and must be a number; write it without quotes, such as 0"}},
 		{"twice", "[10.0.0.11, {name: a, addr: 10.0.0.12}, »10.0.0.11:22]", []string{"services[0].backends[2]: repeats services[0].backends[0] (line 2); keep one of the two"}},
-		{"of another family", `[»"[2001:db8::1]:22"]`, []string{b + ".addr: [2001:db8::1]:22 is IPv6 and the VIP IPv4; use backends of the VIP's family"}},
+		{"of another family", `[»"[2001:db8::1]:22"]`, []string{b + ".addr: [2001:db8::1]:22 is IPv6 and the VIP IPv4; use backends of the VIP's family, or mode ipip or gue"}},
 		{"the VIP", "[»192.0.2.3:2222]", []string{b + ".addr: 192.0.2.3 is a VIP, services[0].listen (line 2); use an address of the backend's own"}},
 		{"the service", "[{name: a, addr: »192.0.2.3}]", []string{b + ".addr: 192.0.2.3:22 is itself a service, services[0].listen (line 2); name a machine that serves SSH"}},
 		{"another service", "[»192.0.2.4]", []string{b + ".addr: 192.0.2.4:22 is itself a service, services[1].listen (line 3); name a machine that serves SSH"}},
@@ -65,10 +65,14 @@ services:
 services:
 - {listen: "192.0.2.3:22", mode: dsr, backends: [10.0.0.11, »10.0.0.12:2022]}`,
 			"services[0].backends[1].addr: port 2022 differs from the service's 22, and mode dsr rewrites no ports; use the same port on both, or mode nat"},
+		{"ports in ipip", `
+services:
+- {listen: "192.0.2.3:22", mode: ipip, backends: [»"[2001:db8::1]:2022"]}`,
+			"services[0].backends[0].addr: port 2022 differs from the service's 22, and mode ipip rewrites no ports; use the same port on both, or mode nat"},
 		{"family in dsr", `
 services:
 - {listen: "[2001:db8::3]:22", mode: dsr, backends: [»10.0.0.11]}`,
-			"services[0].backends[0].addr: 10.0.0.11:22 is IPv4 and the VIP IPv6; use backends of the VIP's family"},
+			"services[0].backends[0].addr: 10.0.0.11:22 is IPv4 and the VIP IPv6; use backends of the VIP's family, or mode ipip or gue"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { testFaults(t, tt.text, tt.want) })
 	}

@@ -17,6 +17,7 @@ func (c *checker) service(p path, s *Service) {
 		}
 	}
 	c.source(p, s)
+	c.outerSource(p.key("outer_source"), s)
 	c.backends(p, s)
 	c.healthCheck(p.key("health_check"), s.HealthCheck)
 }
@@ -64,8 +65,29 @@ func (c *checker) source(p path, s *Service) {
 	}
 }
 
+// outerSource checks what backends see outside. Which family it takes is for
+// the backends to say, not for the VIP.
+func (c *checker) outerSource(p path, s *Service) {
+	if !s.Mode.Tunnels() {
+		c.idle(p, "but in modes ipip and gue")
+		return
+	}
+	first := map[string]path{}
+	for i, source := range s.OuterSource {
+		if !source.IsValid() {
+			continue
+		}
+		of := family(source.Addr())
+		if before, taken := first[of]; taken {
+			c.refuse(p.item(i), "keep one of the two", "is %s as is %s", of, c.ref(before))
+			continue
+		}
+		first[of] = p.item(i)
+	}
+}
+
 // backends checks the backends of one service. Neither nat nor dsr translates
-// between IPv4 and IPv6, and dsr does not touch the TCP header at all.
+// between IPv4 and IPv6, and what goes one way keeps its TCP header.
 func (c *checker) backends(p path, s *Service) {
 	list := p.key("backends")
 	c.noRepeats(list, len(s.Backends), func(i int) string {
@@ -81,12 +103,12 @@ func (c *checker) backends(p path, s *Service) {
 			continue
 		}
 		at := list.item(i).key("addr")
-		if vip := s.Listen.Addr(); family(b.Addr.Addr()) != family(vip) {
-			c.refuse(at, "use backends of the VIP's family", "%s is %s and the VIP %s", b.Addr, family(b.Addr.Addr()), family(vip))
+		if vip := s.Listen.Addr(); family(b.Addr.Addr()) != family(vip) && !s.Mode.Tunnels() {
+			c.refuse(at, "use backends of the VIP's family, or mode ipip or gue", "%s is %s and the VIP %s", b.Addr, family(b.Addr.Addr()), family(vip))
 		}
-		if s.Mode == ModeDSR && b.Addr.Port() != s.Listen.Port() {
-			c.refuse(at, "use the same port on both, or mode nat", "port %d differs from the service's %d, and mode dsr rewrites no ports",
-				b.Addr.Port(), s.Listen.Port())
+		if s.Mode.OneWay() && b.Addr.Port() != s.Listen.Port() {
+			c.refuse(at, "use the same port on both, or mode nat", "port %d differs from the service's %d, and mode %s rewrites no ports",
+				b.Addr.Port(), s.Listen.Port(), s.Mode)
 		}
 	}
 	if len(s.Backends) > 0 && weights == 0 {

@@ -15,7 +15,7 @@ func TestServiceFaults(t *testing.T) {
 		want       []string
 	}{
 		{"nothing", "services: [»»{}]", []string{"services[0]: has no listen; add the key", `services[0]: has no backends, which mode nat needs; add backends: ["10.0.0.11:22"]`}},
-		{"not a mapping", "services: [»a]", []string{"services[0]: is text and must be a mapping about a service; write its keys, name, listen, mode, client_address, select, source_pool, backends, health_check, last_resort, on_down, each with a value"}},
+		{"not a mapping", "services: [»a]", []string{"services[0]: is text and must be a mapping about a service; write its keys, name, listen, mode, client_address, select, source_pool, outer_source, backends, health_check, last_resort, on_down, each with a value"}},
 		{"no list", "services: »{listen: a}", []string{"services: is a mapping and must be a list of services; put it in brackets, [ ], or behind a dash on a line of its own"}},
 		{"no backends", `services: [»{listen: "192.0.2.3:22"}]`, []string{`services[0]: has no backends, which mode nat needs; add backends: ["10.0.0.11:22"]`}},
 		{"no backends in dsr", `services: [»{listen: "192.0.2.3:22", mode: dsr}]`, []string{`services[0]: has no backends, which mode dsr needs; add backends: ["10.0.0.11:22"]`}},
@@ -33,6 +33,13 @@ func TestServiceFaults(t *testing.T) {
 		{"pool address twice", "source_pool: [10.0.2.1, 10.0.2.2, »10.0.2.1]", []string{s + "source_pool[2]: repeats services[0].source_pool[0] (line 3); keep one of the two"}},
 		{"pool address of a backend", "source_pool: [»10.0.0.11]", []string{s + "source_pool[0]: 10.0.0.11 is the address of services[0].backends[0]; use an address of the gateway"}},
 		{"pool by name", "source_pool: [»a]", []string{s + `source_pool[0]: "a" is not an IP address; write the address itself; names are not looked up`}},
+		{"outer source in nat", "outer_source: »[10.0.2.1]", []string{s + "outer_source: means nothing but in modes ipip and gue; remove it"}},
+		{"outer source of each family twice", "mode: gue, outer_source: [10.0.2.1, »10.0.2.2]", []string{s + "outer_source[1]: is IPv4 as is services[0].outer_source[0] (line 3); keep one of the two"}},
+		{"wide outer source", "mode: ipip, outer_source: [»10.0.2.0/23]", []string{s + `outer_source[0]: "10.0.2.0/23" is too wide; write /24 or longer`}},
+		{"wide outer source of IPv6", "mode: ipip, outer_source: [»'2001:db8::/64']", []string{s + `outer_source[0]: "2001:db8::/64" is too wide; write /120 or longer`}},
+		{"bits behind the outer source", "mode: ipip, outer_source: [»10.0.2.1/28]", []string{s + `outer_source[0]: "10.0.2.1/28" has bits behind the first 28; write 10.0.2.0/28, or 10.0.2.1 for that one address`}},
+		{"outer source without length", "mode: ipip, outer_source: [»10.0.2.0/33]", []string{s + `outer_source[0]: "10.0.2.0/33" is not a network; write one such as 192.0.2.0/24, or a single address`}},
+		{"loopback as outer source", "mode: ipip, outer_source: [»127.0.0.1]", []string{s + `outer_source[0]: "127.0.0.1" is a loopback address; write a unicast address that is reached over the network`}},
 		{"pool with keep", "client_address: keep, source_pool: »[10.0.2.1]", []string{s + "source_pool: means nothing with client_address keep, which shows backends the client's own address; remove it"}},
 		{"nat's keys in dsr", "mode: dsr, client_address: »hide, source_pool: »[10.0.2.1]", []string{
 			s + "client_address: means nothing but in mode nat; remove it",

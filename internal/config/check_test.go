@@ -61,7 +61,7 @@ func TestNodeFaults(t *testing.T) {
 // like any unknown one, so that no file seems to have an effect it has not.
 func TestLaterKeys(t *testing.T) {
 	const service = `services: [{listen: "192.0.2.3:22", backends: [10.0.0.11], %s}]`
-	const inService = "unknown key; known here: name, listen, mode, client_address, select, source_pool, backends, health_check, last_resort, on_down"
+	const inService = "unknown key; known here: name, listen, mode, client_address, select, source_pool, outer_source, backends, health_check, last_resort, on_down"
 	for _, tt := range []struct{ text, want string }{
 		{"»virtual_clusters: []", "virtual_clusters: unknown key; known here: node, nodes, dataplane, guard, services"},
 		{"»ssh: {}", "ssh: unknown key; known here: node, nodes, dataplane, guard, services"},
@@ -71,8 +71,6 @@ func TestLaterKeys(t *testing.T) {
 		{"node: {control: {»http: a}}", "node.control.http: unknown key; known here: socket"},
 		{"dataplane: {»watchdog: 60s}", "dataplane.watchdog: unknown key; known here: interfaces, xdp, max_flows, lifetimes"},
 		{fmt.Sprintf(service, "»nodes: [gw-a]"), "services[0].nodes: " + inService},
-		{fmt.Sprintf(service, "mode: »ipip"), `services[0].mode: "ipip" is not known; known here: nat, dsr, sshd`},
-		{fmt.Sprintf(service, "mode: »gue"), `services[0].mode: "gue" is not known; known here: nat, dsr, sshd`},
 		{fmt.Sprintf(service, "client_address: »proxy_v2"), `services[0].client_address: "proxy_v2" is not known; known here: hide, keep`},
 		{fmt.Sprintf(service, "select: »connections"), `services[0].select: "connections" is not known; known here: hash`},
 		{fmt.Sprintf(service, "select: »client"), `services[0].select: "client" is not known; known here: hash`},

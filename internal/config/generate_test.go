@@ -76,7 +76,7 @@ func (g generator) service(i int) Service {
 	vip := pick(g, netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", i+1)))
 	s := Service{
 		Listen: netip.AddrPortFrom(vip, uint16(1+g.IntN(65535))),
-		Mode:   pick(g, ModeNAT, ModeDSR, ModeSSHD),
+		Mode:   pick(g, ModeNAT, ModeDSR, ModeIPIP, ModeGUE, ModeSSHD),
 	}
 	s.Name = pick(g, s.Listen.String(), fmt.Sprintf("s%d", i), fmt.Sprintf("off.%d", i))
 	if s.Mode == ModeSSHD {
@@ -97,6 +97,9 @@ func (g generator) service(i int) Service {
 	}
 	if s.ClientAddress == ClientHide && g.IntN(2) == 0 {
 		s.SourcePool = []netip.Addr{vip, vip.Next()}[:1+g.IntN(2)]
+	}
+	if s.Mode.Tunnels() && g.IntN(2) == 0 {
+		s.OuterSource = []netip.Prefix{pick(g, netip.MustParsePrefix("10.0.2.16/28"), netip.MustParsePrefix("2001:db8:2::1/128"))}
 	}
 	for range 1 + g.IntN(4) {
 		s.Backends = append(s.Backends, g.backend(len(s.Backends), s))

@@ -19,7 +19,7 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Node.Name != "gw-a" || len(s.Services) != 4 {
+	if s.Node.Name != "gw-a" || len(s.Services) != 5 {
 		t.Errorf("got\n%s", s.YAML())
 	}
 	root, fault := read(string(Reference()))
@@ -116,7 +116,9 @@ func TestSchemaAgrees(t *testing.T) {
 		`services: [{listen: "192.0.2.3", backends: ["10.0.0.11"]}]`:       false,
 		`services: {listen: "192.0.2.3:22"}`:                               false,
 		fmt.Sprintf(service, "mode: nat"):                                  true,
-		fmt.Sprintf(service, "mode: ipip"):                                 false,
+		fmt.Sprintf(service, "mode: ipip"):                                 true,
+		fmt.Sprintf(service, "mode: gue, outer_source: ['10.0.2.0/28']"):   true,
+		fmt.Sprintf(service, "mode: gue, outer_source: ['a.example']"):     false,
 		fmt.Sprintf(service, "mod: nat"):                                   false,
 		fmt.Sprintf(service, "name: 7"):                                    false,
 		fmt.Sprintf(service, "name: a b"):                                  false,

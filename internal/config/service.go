@@ -17,8 +17,14 @@ type Service struct {
 	// MaxPool, of the VIP's family; nil means the VIP itself. ModeNAT with
 	// ClientHide only.
 	SourcePool []netip.Addr
+	// OuterSource are our addresses in the outer header, one of each family at
+	// most; the flow's hash fills the bits that a prefix leaves open. A family
+	// without one takes the address that the route to the backend gives.
+	// ModeIPIP and ModeGUE only.
+	OuterSource []netip.Prefix
 	// Backends are at most MaxBackends, in the order of the file, each with an
-	// address of its own and of the VIP's family; never empty but in ModeSSHD.
+	// address of its own, in ModeNAT and ModeDSR of the VIP's family; never empty
+	// but in ModeSSHD.
 	Backends    []Backend
 	HealthCheck HealthCheck
 	LastResort  LastResort
@@ -32,8 +38,16 @@ type Mode string
 const (
 	ModeNAT  Mode = "nat"  // destination and source rewritten, replies return through us
 	ModeDSR  Mode = "dsr"  // MAC rewritten, the backend holds the VIP and replies directly
+	ModeIPIP Mode = "ipip" // sent inside IP; as dsr, but the backend may be anywhere
+	ModeGUE  Mode = "gue"  // sent inside UDP, likewise
 	ModeSSHD Mode = "sshd" // handed to the SSH stack of this node
 )
+
+// Tunnels says that a backend gets the client's packet inside another one.
+func (m Mode) Tunnels() bool { return m == ModeIPIP || m == ModeGUE }
+
+// OneWay says that backends hold the VIP and answer clients directly.
+func (m Mode) OneWay() bool { return m == ModeDSR || m.Tunnels() }
 
 // ClientAddress is what a backend in ModeNAT sees as source.
 type ClientAddress string
@@ -77,8 +91,8 @@ var serviceShape = record[Service]{
 			func(s *Service) *string { return &s.Name }, serviceName).otherwise("the address and port"),
 		key("listen", "Virtual address and port that clients dial.",
 			func(s *Service) *netip.AddrPort { return &s.Listen }, endpoint("")).must(),
-		key("mode", "nat: addresses rewritten, replies return through us. dsr: the backend holds the virtual address and replies directly. sshd: this node's own SSH stack.",
-			func(s *Service) *Mode { return &s.Mode }, choice(ModeNAT, ModeDSR, ModeSSHD)),
+		key("mode", "nat: addresses rewritten, replies return through us. dsr: the backend holds the virtual address and replies directly. ipip, gue: as dsr, inside IP or UDP to a backend anywhere. sshd: this node's own SSH stack.",
+			func(s *Service) *Mode { return &s.Mode }, choice(ModeNAT, ModeDSR, ModeIPIP, ModeGUE, ModeSSHD)),
 		key("client_address", "What a backend in mode nat sees as source: hide shows one of ours, keep the client's (replies must be routed through us).",
 			func(s *Service) *ClientAddress { return &s.ClientAddress }, choice(ClientHide, ClientKeep)).when(isNAT),
 		key("select", "How a backend is chosen for a new flow.",
@@ -86,6 +100,9 @@ var serviceShape = record[Service]{
 		key("source_pool", "Our addresses towards backends, for mode nat with client_address hide. Each gives about 60000 flows per backend.",
 			func(s *Service) *[]netip.Addr { return &s.SourcePool },
 			list[netip.Addr]{of: address(), noun: "addresses", most: MaxPool}).when(hides).otherwise("the virtual address itself"),
+		key("outer_source", "Our addresses in the outer header of modes ipip and gue, one of each family at most. The hash of the flow fills the bits a prefix leaves open.",
+			func(s *Service) *[]netip.Prefix { return &s.OuterSource },
+			list[netip.Prefix]{of: sourcePrefix(), noun: "addresses or prefixes", most: 2}).when(tunnelled).otherwise("the address that the route to the backend gives"),
 		key("backends", "Who serves the flows. Needed in every mode but sshd.",
 			func(s *Service) *[]Backend { return &s.Backends },
 			list[Backend]{
@@ -104,6 +121,8 @@ var serviceShape = record[Service]{
 func isNAT(s *Service) bool { return s.Mode == ModeNAT }
 
 func hides(s *Service) bool { return isNAT(s) && s.ClientAddress == ClientHide }
+
+func tunnelled(s *Service) bool { return s.Mode.Tunnels() }
 
 // steered tells whether the service has backends to choose from.
 func steered(s *Service) bool { return s.Mode != ModeSSHD }

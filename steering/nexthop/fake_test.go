@@ -18,20 +18,21 @@ import (
 // fakeKernel is a kernel whose answers a test writes. Neighbours that are asked
 // for appear as managed or, on an old kernel, without a mark.
 type fakeKernel struct {
-	mu     sync.Mutex
-	routes map[netip.Addr]key
-	local  map[netip.Addr]bool
-	ifaces map[int]link
-	neigh  map[key]neighbour
-	old    bool // knows nothing of NTF_EXT_MANAGED
-	pokes  map[key]int
-	looks  int
-	closed int
+	mu      sync.Mutex
+	routes  map[netip.Addr]key
+	sources map[netip.Addr]netip.Addr
+	local   map[netip.Addr]bool
+	ifaces  map[int]link
+	neigh   map[key]neighbour
+	old     bool // knows nothing of NTF_EXT_MANAGED
+	pokes   map[key]int
+	looks   int
+	closed  int
 }
 
 func newFakeKernel() *fakeKernel {
 	return &fakeKernel{
-		routes: make(map[netip.Addr]key), local: make(map[netip.Addr]bool),
+		routes: make(map[netip.Addr]key), sources: make(map[netip.Addr]netip.Addr), local: make(map[netip.Addr]bool),
 		ifaces: make(map[int]link), neigh: make(map[key]neighbour), pokes: make(map[key]int),
 	}
 }
@@ -41,18 +42,18 @@ func (k *fakeKernel) card(index int) {
 	k.ifaces[index] = link{index: index, name: fmt.Sprintf("eth%d", index), kind: "device", up: true, mac: mac(0xee, index), mtu: 1500}
 }
 
-func (k *fakeKernel) lookup(a netip.Addr) (key, error) {
+func (k *fakeKernel) lookup(a netip.Addr) (route, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.looks++
 	if k.local[a] {
-		return key{}, ErrLocal
+		return route{}, ErrLocal
 	}
 	at, ok := k.routes[a]
 	if !ok {
-		return key{}, errors.New("no route")
+		return route{}, errors.New("no route")
 	}
-	return at, nil
+	return route{at, k.sources[a]}, nil
 }
 
 func (k *fakeKernel) link(index int) (link, error) {

@@ -25,15 +25,15 @@ type hop struct {
 
 // locate asks the routing table for addr. unreachable is why no interface
 // leads there, with a key of addr's own; the error matches ErrLocal.
-func (r *Resolver) locate(addr netip.Addr) (k key, unreachable string, err error) {
-	k, err = r.kernel.lookup(addr)
+func (r *Resolver) locate(addr netip.Addr) (to route, unreachable string, err error) {
+	to, err = r.kernel.lookup(addr)
 	switch {
 	case errors.Is(err, ErrLocal):
-		return key{}, "", err
+		return route{}, "", err
 	case err != nil:
-		return key{addr: addr}, err.Error(), nil
+		return route{key: key{addr: addr}}, err.Error(), nil
 	}
-	return k, "", nil
+	return to, "", nil
 }
 
 // hopAt returns the hop of k, made if there is none: under the id current if

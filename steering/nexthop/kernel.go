@@ -14,6 +14,13 @@ type key struct {
 	addr netip.Addr
 }
 
+// route is what the routing table says of an address: which neighbour leads
+// there, and which address of ours packets to it bear.
+type route struct {
+	key
+	source netip.Addr
+}
+
 // neighbour is what the kernel knows of one.
 type neighbour struct {
 	state   uint16 // NUD_…
@@ -56,7 +63,7 @@ type link struct {
 type kernel interface {
 	// lookup asks the routing table. The error matches ErrLocal for an address
 	// of the node, and else says why no packet can go there.
-	lookup(netip.Addr) (key, error)
+	lookup(netip.Addr) (route, error)
 	link(index int) (link, error)
 	// neighbours returns the neighbours of every interface.
 	neighbours() (map[key]neighbour, error)

@@ -37,8 +37,8 @@ type Dataplane interface {
 
 // Options are what a Resolver may be told. The zero value is ready for use.
 type Options struct {
-	// Moved is called when an address is reached by another id than before.
-	// The caller writes the new id into every member of that address and
+	// Moved is called when an address is reached by another id, or from another
+	// source, than before. The caller writes the new id into every member of that address and
 	// returns nil; until then the old id keeps its meaning. On an error the
 	// call is repeated within seconds.
 	//
@@ -153,6 +153,9 @@ type dest struct {
 	hop  *hop
 	// unreachable says why no interface leads there, "" where one does.
 	unreachable string
+	// source is what packets there bear by the routing table, the zero Addr
+	// where that was never known; told is what Moved was told last.
+	source, told netip.Addr
 	// left are hops that members may still name until Moved has returned.
 	left []*hop
 }
@@ -184,15 +187,15 @@ func (r *Resolver) Acquire(addr netip.Addr) (loader.NextHopID, error) {
 		d.refs++
 		return d.hop.id, nil
 	}
-	k, unreachable, err := r.locate(addr)
+	to, unreachable, err := r.locate(addr)
 	if err != nil {
 		return 0, fmt.Errorf("resolve next hop of %s: %w", addr, err)
 	}
-	h, err := r.hopAt(k, r.ids.former[addr])
+	h, err := r.hopAt(to.key, r.ids.former[addr])
 	if err != nil {
 		return 0, fmt.Errorf("resolve next hop of %s: %v", addr, err)
 	}
-	d := &dest{addr: addr, refs: 1, unreachable: unreachable}
+	d := &dest{addr: addr, refs: 1, unreachable: unreachable, source: to.source, told: to.source}
 	r.attach(d, h)
 	if err := r.update(h); err != nil {
 		r.detach(h)
@@ -200,6 +203,17 @@ func (r *Resolver) Acquire(addr netip.Addr) (loader.NextHopID, error) {
 	}
 	r.dests[addr] = d
 	return h.id, nil
+}
+
+// Source returns the address of this node that packets to an acquired addr bear
+// by the routing table, the zero Addr where no route was found so far.
+func (r *Resolver) Source(addr netip.Addr) netip.Addr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if d := r.dests[addr.Unmap()]; d != nil {
+		return d.source
+	}
+	return netip.Addr{}
 }
 
 // Release gives one Acquire of addr back. With the last one the id is free for

@@ -24,24 +24,25 @@ func openRtnetlink() (*rtnetlink, error) {
 func (k *rtnetlink) close() { k.handle.Close() }
 
 // lookup implements kernel.
-func (k *rtnetlink) lookup(dst netip.Addr) (key, error) {
+func (k *rtnetlink) lookup(dst netip.Addr) (route, error) {
 	routes, err := k.handle.RouteGet(dst.AsSlice())
 	if err != nil {
-		return key{}, noRoute(err)
+		return route{}, noRoute(err)
 	}
 	if len(routes) == 0 {
-		return key{}, noRoute(unix.ENETUNREACH)
+		return route{}, noRoute(unix.ENETUNREACH)
 	}
-	route := routes[0]
+	r := routes[0]
 	switch {
-	case route.Type == unix.RTN_LOCAL:
-		return key{}, ErrLocal
-	case route.Type != unix.RTN_UNICAST:
-		return key{}, fmt.Errorf("the route is of type %d, not unicast", route.Type)
-	case route.Encap != nil:
-		return key{}, fmt.Errorf("the route encapsulates packets (%s), which XDP does not", route.Encap)
+	case r.Type == unix.RTN_LOCAL:
+		return route{}, ErrLocal
+	case r.Type != unix.RTN_UNICAST:
+		return route{}, fmt.Errorf("the route is of type %d, not unicast", r.Type)
+	case r.Encap != nil:
+		return route{}, fmt.Errorf("the route encapsulates packets (%s), which XDP does not", r.Encap)
 	}
-	return key{link: route.LinkIndex, addr: gateway(route, dst)}, nil
+	source, _ := netip.AddrFromSlice(r.Src)
+	return route{key{link: r.LinkIndex, addr: gateway(r, dst)}, source.Unmap()}, nil
 }
 
 // noRoute puts the errors by which the kernel names kinds of routes in words.

@@ -106,7 +106,7 @@ func (r *Resolver) settle() {
 			if r.stale.all || r.stale.dests[addr] {
 				r.reach(d)
 			}
-			if len(d.left) > 0 {
+			if len(d.left) > 0 || d.source != d.told {
 				moves = append(moves, d)
 			}
 		}
@@ -124,12 +124,15 @@ func (r *Resolver) settle() {
 
 // reach looks d's address up again.
 func (r *Resolver) reach(d *dest) {
-	k, unreachable, err := r.locate(d.addr)
+	to, unreachable, err := r.locate(d.addr)
 	if err != nil {
 		// The address came to this node while it was a backend.
-		k, unreachable = key{addr: d.addr}, err.Error()
+		to, unreachable = route{key: key{addr: d.addr}}, err.Error()
 	}
 	d.unreachable = unreachable
+	if to.source.IsValid() {
+		d.source = to.source
+	}
 	if unreachable != "" {
 		if err := r.update(d.hop); err == nil && !d.hop.entry.Ready {
 			// What has no route because its link is down stays where it is, so
@@ -137,7 +140,7 @@ func (r *Resolver) reach(d *dest) {
 			return
 		}
 	}
-	if err := r.place(d, k); err != nil {
+	if err := r.place(d, to.key); err != nil {
 		r.log.Error("follow route", "addr", d.addr, "error", err)
 		return
 	}
@@ -146,10 +149,10 @@ func (r *Resolver) reach(d *dest) {
 	}
 }
 
-// handOver tells that d is reached by another id, and frees those it had.
+// handOver tells that d is reached by another id or source, and frees those it had.
 func (r *Resolver) handOver(d *dest) {
 	r.mu.Lock()
-	id, left := d.hop.id, d.left
+	id, left, source := d.hop.id, d.left, d.source
 	current := r.dests[d.addr] == d
 	r.mu.Unlock()
 	if !current {
@@ -163,6 +166,7 @@ func (r *Resolver) handOver(d *dest) {
 		if r.dests[d.addr] != d {
 			return // released meanwhile, with all it had
 		}
+		d.told = source
 		d.left = nil // only Run adds to it, and Run is here
 		for _, h := range left {
 			r.detach(h)

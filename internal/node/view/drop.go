@@ -20,7 +20,7 @@ var dropTexts = map[string]string{
 	"ports_exhausted": "No source port towards the backend is free: give the service more source_pool addresses.",
 	"port_conflict":   "Another flow uses the same client address and port towards the backend.",
 	"no_next_hop":     "The neighbour to send the packet to is not known, or does not answer.",
-	"too_big":         "The packet is larger than the MTU of the interface it leaves by.",
+	"too_big":         "The packet, with its outer header, is larger than the MTU of the interface it leaves by; the sender was told which size fits.",
 	"egress":          "The interface the packet leaves by is not one of dataplane.interfaces.",
 	"vlan":            "The way out is on another VLAN than the packet came by.",
 	"no_listener":     "Nothing on this node listens for the service.",
@@ -32,6 +32,8 @@ var dropTexts = map[string]string{
 	"challenged":      "More handshakes begin than can be kept: an unknown source was asked to prove its address.",
 	"challenge_met":   "The answer to such a question; its sender is let in at the next try.",
 	"internal":        "The program failed; this is a fault of sluice: please report it.",
+	"too_big_untold":  "As too_big, but the sender was not told: the packet may be fragmented, or too many senders were told just now.",
+	"no_headroom":     "The driver leaves no room in front of the packet for an outer header: use another mode, or dataplane.xdp generic.",
 }
 
 // Drops are shown in their order. A reason of a program newer than this one is

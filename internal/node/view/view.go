@@ -70,6 +70,10 @@ func mode(m loader.Mode) string {
 		return string(config.ModeDSR)
 	case loader.ModeSSHD:
 		return string(config.ModeSSHD)
+	case loader.ModeIPIP:
+		return string(config.ModeIPIP)
+	case loader.ModeGUE:
+		return string(config.ModeGUE)
 	}
 	return ""
 }
