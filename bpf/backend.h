@@ -27,7 +27,6 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 				 const struct stage *s, const struct target *t)
 {
 	struct member *m = member_of(t->member, s->service);
-	struct service_counters *c;
 	enum drop_reason reason;
 	struct next_hop *n;
 	__u32 room;
@@ -40,7 +39,8 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 		return drop(p, DROP_NO_NEXT_HOP);
 	room = encap_room(m);
 	reason = refuse_hop(p, n, room);
-	if (reason == DROP_TOO_BIG)
+	/* An ICMP error, which has no port, is never answered by another. */
+	if (reason == DROP_TOO_BIG && p->dport)
 		return too_big(ctx, p, n->mtu > room ? n->mtu - room : 0);
 	if (reason)
 		return drop(p, reason);
@@ -51,17 +51,11 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 		return drop(p, DROP_TTL);
 	if (room && !encapsulate(ctx, p, m, n, s->hash))
 		return drop(p, DROP_NO_HEADROOM);
-	count_in(p, t->member);
-	c = service_count(s->service);
-	if (c) {
-		c->packets_in++;
-		c->bytes_in += p->length;
-		if (p->flags & TCP_SYN)
-			c->syns++;
-	}
+	count_steered(p, t->member, s->service);
 	if (room)
 		return verdict;
-	if (s->nat)
+	/* An ICMP error, which comes here in one-way modes alone, has no tcp. */
+	if (s->nat && f->tcp)
 		rewrite(f, &m->addr, m->port, &t->peer, t->peer_port);
 	address_frame(f, n);
 	return verdict;
@@ -171,6 +165,22 @@ static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const str
 	return reason ? reason : refuse_hop(p, &w->hop, 0);
 }
 
+/* What an ICMP error quotes: the beginning of a packet of a flow. */
+struct quote {
+	struct addr src;
+	struct addr dst;
+	__be16 sport;
+	__be16 dport;
+	__u32 seq;
+};
+
+/* An ICMP error as it is to be. */
+struct envelope {
+	struct addr src;
+	struct addr dst;
+	struct quote quote;
+};
+
 /* What one packet needs while it is worked on, beside its frame: more than the
  * stack of the programs holds together with the functions they call. */
 struct scratch {
@@ -179,6 +189,8 @@ struct scratch {
 	struct target t;
 	struct answer a;
 	struct way w;
+	struct quote q;
+	struct envelope e;
 };
 
 struct {

@@ -30,6 +30,20 @@ static __always_inline void count_in(const struct packet *p, __u32 member)
 		c->resets++;
 }
 
+/* A packet that a service gave to a member. */
+static __always_inline void count_steered(const struct packet *p, __u32 member, __u32 service)
+{
+	struct service_counters *c = service_count(service);
+
+	count_in(p, member);
+	if (!c)
+		return;
+	c->packets_in++;
+	c->bytes_in += p->length;
+	if (p->flags & TCP_SYN)
+		c->syns++;
+}
+
 static __always_inline void count_out(const struct packet *p, __u32 member)
 {
 	struct member_counters *c = member_count(member);

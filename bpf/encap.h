@@ -50,13 +50,16 @@ struct inner {
 };
 
 /*
- * The sum of an IP packet that holds a TCP segment, known without reading the
- * latter: with its pseudo header a segment sums to zero, and so does an IPv4
- * header. The outer checksum is right as long as the inner ones are.
+ * The sum of an IP packet that holds a TCP segment or an ICMP message, known
+ * without reading the latter: with its pseudo header it sums to zero, and so
+ * do an IPv4 header and an ICMP message, which has no pseudo header there. The
+ * outer checksum is right as long as the inner ones are.
  */
 static __always_inline void inner_v4(const struct iphdr *ip, struct inner *in)
 {
-	__u64 pseudo = (__u64)ip->saddr + ip->daddr + bpf_htons(IPPROTO_TCP) + bpf_htons(in->length - sizeof(*ip));
+	__u64 pseudo = ip->protocol == IPPROTO_ICMP ? 0
+						    : (__u64)ip->saddr + ip->daddr + bpf_htons(IPPROTO_TCP) +
+							      bpf_htons(in->length - sizeof(*ip));
 
 	in->tos = ip->tos;
 	in->sum = (__u16)~fold(pseudo);
@@ -69,7 +72,7 @@ static __always_inline void inner_v6(const struct ipv6hdr *ip, struct inner *in)
 	const __u16 *hop = (const __u16 *)&ip->nexthdr;
 
 	in->tos = bpf_ntohl(*first) >> 20;
-	in->sum = (__u64)*first + *hop + (__u16)~bpf_htons(IPPROTO_TCP);
+	in->sum = (__u64)*first + *hop + (__u16)~bpf_htons(ip->nexthdr);
 }
 
 static __always_inline int inner_read(const struct xdp_md *ctx, const struct packet *p, struct inner *in)

@@ -23,6 +23,9 @@ struct target {
 	__u32 member;
 };
 
+/* In place of a verdict: the packet goes where a target says. */
+#define STEERED -1
+
 /* What every stage behind the service look-up needs. */
 struct stage {
 	struct flow_key key;
@@ -32,6 +35,16 @@ struct stage {
 	__u8 keep;
 	__u8 zero[2];
 };
+
+static __always_inline void stage_of(struct stage *s, const struct service *svc, __u32 id, const struct addr *client,
+				     __be16 port)
+{
+	s->service = id;
+	s->nat = svc->mode == MODE_NAT;
+	s->keep = s->nat && svc->flags & SERVICE_KEEP;
+	service_key(&s->key, id, client, port);
+	s->hash = flow_hash(client, port, svc->salt);
+}
 
 /* What a handshake is worked on with: more than the stack holds. Each member is
  * cleared by the one function that uses it. */

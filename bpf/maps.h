@@ -25,13 +25,13 @@ struct {
 	__type(value, __u32);
 } service_ids SEC(".maps");
 
-/* The addresses VIP traffic is recognised by before ports are known. The value
- * counts the services that steer, for fragments. */
+/* The addresses of services that steer: how VIP traffic is recognised that has
+ * no port. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_VIPS);
 	__type(key, struct addr);
-	__type(value, __u32);
+	__type(value, struct vip);
 } vips SEC(".maps");
 
 struct {

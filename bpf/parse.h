@@ -20,6 +20,7 @@
 #define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_OFFSET_MASK 0x1fff
+#define IPV4_PARTIAL (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -71,8 +72,9 @@ static __always_inline struct ipv6hdr *ip6(const struct frame *f)
 }
 
 enum parsed {
-	PARSED_OTHER, /* not TCP over IP: never ours */
+	PARSED_OTHER, /* neither TCP nor ICMP over IP: never ours */
 	PARSED_TCP,
+	PARSED_ICMP,
 	PARSED_ODD, /* TCP that cannot be steered; packet.odd says why */
 };
 
@@ -143,6 +145,12 @@ static __always_inline enum parsed parse_tcp(struct frame *f, struct packet *p, 
 	return PARSED_TCP;
 }
 
+/* ICMP that is odd is left to the stack. */
+static __always_inline enum parsed parsed_icmp(const struct frame *f, const struct packet *p, int plain)
+{
+	return plain && f->ip + p->length <= f->end ? PARSED_ICMP : PARSED_OTHER;
+}
+
 static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p, struct iphdr *ip)
 {
 	__u16 fragment;
@@ -151,7 +159,7 @@ static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p,
 
 	if ((void *)(ip + 1) > f->end || ip->version != 4 || ip->ihl < 5)
 		return PARSED_OTHER;
-	if (ip->protocol != IPPROTO_TCP)
+	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_ICMP)
 		return PARSED_OTHER;
 	f->ip = ip;
 	addr_v4(&p->src, ip->saddr);
@@ -161,7 +169,9 @@ static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p,
 	header = ip->ihl * 4;
 	l4 = (void *)ip + header;
 	fragment = bpf_ntohs(ip->frag_off);
-	if (fragment & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET_MASK)) {
+	if (ip->protocol == IPPROTO_ICMP)
+		return parsed_icmp(f, p, header == sizeof(*ip) && !(fragment & IPV4_PARTIAL));
+	if (fragment & IPV4_PARTIAL) {
 		if (!(fragment & IPV4_OFFSET_MASK))
 			odd_ports(f, p, l4);
 		return odd(p, DROP_FRAGMENT);
@@ -239,6 +249,8 @@ static __always_inline enum parsed parse_ipv6(struct frame *f, struct packet *p,
 	addr_v6(&p->dst, &ip->daddr);
 	payload = bpf_ntohs(ip->payload_len);
 	p->length = payload + sizeof(*ip);
+	if (ip->nexthdr == IPPROTO_ICMPV6)
+		return parsed_icmp(f, p, 1);
 	if (ip->nexthdr != IPPROTO_TCP)
 		return parse_ipv6_extensions(f, p, ip);
 	if ((void *)(ip + 1) + payload > f->end) {

@@ -74,6 +74,11 @@ struct listen {
 	__u8 zero[2];
 };
 
+struct vip {
+	__u32 services; /* that steer */
+	__u32 owner; /* index of the owner word */
+};
+
 struct service {
 	struct addr vip;
 	__be16 port;
@@ -262,6 +267,7 @@ struct service_counters {
 	__u64 syns;
 	__u64 refused; /* new connections answered by a reset or dropped */
 	__u64 flows_unprotected; /* established without an entry: the table was full */
+	__u64 icmp_errors; /* sent on to who sent the packet they quote */
 	__u64 no_return_path; /* nat keep: SYNs repeated without a SYN-ACK through us */
 };
 

@@ -11,7 +11,7 @@
 #include "check.h"
 #include "dispatch.h"
 #include "expire.h"
-#include "guard.h"
+#include "icmp.h"
 #include "parse.h"
 
 char licence[] SEC("license") = "Dual BSD/GPL";
@@ -27,10 +27,9 @@ static __always_inline struct service *service(const struct addr *vip, __be16 po
 	return bpf_map_lookup_elem(&services, id);
 }
 
-/* Whether this node may steer for the VIP now. */
-static __always_inline int owned(const struct service *svc)
+/* Whether this node may steer for the VIP of an owner word now. */
+static __always_inline int owned(__u32 index)
 {
-	__u32 index = svc->owner;
 	struct owner *o = bpf_map_lookup_elem(&owners, &index);
 
 	return o && o->active && (!o->until || bpf_ktime_get_ns() < o->until);
@@ -59,8 +58,9 @@ __noinline int is_answer(const struct packet *p)
  * steers or answers a flow, else none of ours. The stack would reset the flow. */
 __noinline int odd_packet(const struct packet *p)
 {
-	__u32 id, *steering;
 	struct service *svc;
+	struct vip *vip;
+	__u32 id;
 
 	if (!p)
 		return XDP_PASS;
@@ -70,8 +70,8 @@ __noinline int odd_packet(const struct packet *p)
 			return drop(p, p->odd);
 		return is_answer(p) ? drop(p, p->odd) : XDP_PASS;
 	}
-	steering = bpf_map_lookup_elem(&vips, &p->dst);
-	return steering && *steering ? drop(p, p->odd) : XDP_PASS;
+	vip = bpf_map_lookup_elem(&vips, &p->dst);
+	return vip ? drop(p, p->odd) : XDP_PASS;
 }
 
 /* A service that ends on this node: counted here, accepted by dispatch. */
@@ -163,8 +163,6 @@ static __always_inline struct flow *find_flow(const struct packet *p, const stru
 /* Finds where a packet of a service that steers goes. Returns a verdict, or
  * STEERED with t filled; t names no member when the packet is of no known
  * flow. */
-#define STEERED -1
-
 static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p, const struct stage *s, struct flow *f,
 				     struct target *t)
 {
@@ -231,15 +229,6 @@ static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet 
 	return STEERED;
 }
 
-static __always_inline void stage_set(struct stage *s, const struct packet *p, const struct service *svc, __u32 id)
-{
-	s->service = id;
-	s->nat = svc->mode == MODE_NAT;
-	s->keep = s->nat && svc->flags & SERVICE_KEEP;
-	service_key(&s->key, id, &p->src, p->sport);
-	s->hash = flow_hash(&p->src, p->sport, svc->salt);
-}
-
 /* Answers of nat backends, health checks, and what is none of ours. */
 static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, struct scratch *x)
 {
@@ -253,6 +242,46 @@ static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, st
 	if (c && c->check_ifindex && c->check_ifindex == ctx->ingress_ifindex)
 		return check_out(ctx, f, &x->p);
 	return check_in(ctx, f, &x->p);
+}
+
+/* An echo request to a VIP that steers here is answered whether or not the
+ * stack has the address. */
+static __noinline int echo_packet(struct xdp_md *ctx, const struct packet *p)
+{
+	struct vip *vip = bpf_map_lookup_elem(&vips, &p->dst);
+	struct control *c = control();
+
+	if (!vip || !c)
+		return XDP_PASS;
+	if (!owned(vip->owner))
+		return drop(p, DROP_NOT_OWNER);
+	if (c->guard & GUARD_DENY && guard_denies(p))
+		return drop(p, DROP_DENIED);
+	return echo_reply(ctx, p) ? XDP_TX : XDP_PASS;
+}
+
+/* An error goes to who sent the packet it quotes, or is none of ours. */
+static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, struct scratch *x)
+{
+	struct host_key to = {};
+	struct service *svc;
+	__u32 *host;
+	__u32 id;
+
+	if (!quote_read(ctx, &x->p, &x->q))
+		return echo_packet(ctx, &x->p);
+	if (!addr_equal(&x->q.src, &x->p.dst))
+		return XDP_PASS;
+	svc = service(&x->q.src, x->q.sport, &id);
+	if (svc && svc->mode != MODE_SSHD) {
+		if (!owned(svc->owner))
+			return drop(&x->p, DROP_NOT_OWNER);
+		return error_to_backend(ctx, f, x, svc, id);
+	}
+	to.addr = x->q.dst;
+	to.port = x->q.dport;
+	host = bpf_map_lookup_elem(&hosts, &to);
+	return host ? error_to_client(ctx, f, x, *host) : XDP_PASS;
 }
 
 static __always_inline struct scratch *scratch(void)
@@ -281,20 +310,26 @@ int steer(struct xdp_md *ctx)
 	parsed = parse(ctx, &f, &x->p);
 	if (parsed == PARSED_ODD)
 		return odd_packet(&x->p);
-	if (parsed != PARSED_TCP)
+	if (parsed == PARSED_OTHER)
 		return XDP_PASS;
 	x->p.tick = tick_now();
+	if (parsed == PARSED_ICMP) {
+		verdict = icmp_packet(ctx, &f, x);
+		if (verdict != STEERED)
+			return verdict;
+		return count_error(to_backend(ctx, &f, &x->p, &x->s, &x->t), x->s.service);
+	}
 	svc = service(&x->p.dst, x->p.dport, &id);
 	if (!svc)
 		return other_packet(ctx, &f, x);
-	if (!owned(svc))
+	if (!owned(svc->owner))
 		return drop(&x->p, DROP_NOT_OWNER);
 	reason = guard(&x->p, svc);
 	if (reason)
 		return keep_out(ctx, &x->p, id, reason);
 	if (svc->mode == MODE_SSHD)
 		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
-	stage_set(&x->s, &x->p, svc, id);
+	stage_of(&x->s, svc, id, &x->p.src, x->p.sport);
 	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);
 	if (verdict != STEERED)
 		return verdict;

@@ -257,6 +257,7 @@ type bpfServiceCounters struct {
 	Syns             uint64
 	Refused          uint64
 	FlowsUnprotected uint64
+	IcmpErrors       uint64
 	NoReturnPath     uint64
 }
 
@@ -265,6 +266,12 @@ type bpfSource struct {
 	Due           uint64
 	Flows         int32
 	AdmittedUntil uint32
+}
+
+type bpfVip struct {
+	_        structs.HostLayout
+	Services uint32
+	Owner    uint32
 }
 
 // Names of all BPF objects in the ELF.

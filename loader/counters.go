@@ -70,6 +70,7 @@ func sumService(cpus []bpfServiceCounters) (s ServiceCounters) {
 		s.Refused += c.Refused
 		s.FlowsUnprotected += c.FlowsUnprotected
 		s.NoReturnPath += c.NoReturnPath
+		s.ICMPErrors += c.IcmpErrors
 	}
 	return s
 }

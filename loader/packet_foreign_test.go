@@ -89,7 +89,7 @@ func foreignOthers(f family) map[string]frame.Frame {
 	}
 	return map[string]frame.Frame{
 		"ping":             {Src: client, Dst: host, ICMP: echo},
-		"ping to a vip":    {Src: client, Dst: vip, ICMP: echo},
+		"ping to local":    {Src: client, Dst: withPort(f.local, 8080), ICMP: echo},
 		"udp":              {Src: client, Dst: host, Protocol: frame.ProtoUDP, Payload: udpTo(9)},
 		"udp to a service": {Src: client, Dst: vip, Protocol: frame.ProtoUDP, Payload: udpTo(uint16(hide))},
 		"udp fragment":     {Src: client, Dst: vip, Protocol: frame.ProtoUDP, FragmentOffset: 64, Payload: make([]byte, 8)},

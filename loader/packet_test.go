@@ -32,6 +32,7 @@ func TestPackets(t *testing.T) {
 		{"syn", testSYN},
 		{"restart", testRestart},
 		{"guard", testGuard},
+		{"icmp", testICMP},
 		{"mutated", testMutated},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

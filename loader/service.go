@@ -151,7 +151,7 @@ func (d *Dataplane) countVIP(vip netip.Addr) error {
 	}
 	key := toAddr(vip)
 	if n > 0 {
-		if err := d.objs.Vips.Put(&key, n); err != nil {
+		if err := d.objs.Vips.Put(&key, &bpfVip{Services: n, Owner: d.owners[vip]}); err != nil {
 			return fmt.Errorf("put VIP %s: %v", vip, err)
 		}
 		return nil

@@ -101,6 +101,7 @@ type ServiceCounters struct {
 	Refused            uint64
 	FlowsUnprotected   uint64
 	NoReturnPath       uint64
+	ICMPErrors         uint64 // sent on to who sent the packet they quote
 }
 
 // DropCounter is the sum over all CPUs for one drop reason.

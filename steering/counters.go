@@ -66,6 +66,8 @@ type ServiceCounters struct {
 	FlowsUnprotected uint64 `json:"flows_unprotected"`
 	// NoReturnPath are SYNs whose SYN-ACK never came back through this node.
 	NoReturnPath uint64 `json:"no_return_path"`
+	// ICMPErrors were sent on to who sent the packet they quote.
+	ICMPErrors uint64 `json:"icmp_errors"`
 }
 
 func (c ServiceCounters) plus(d ServiceCounters) ServiceCounters {
@@ -75,6 +77,7 @@ func (c ServiceCounters) plus(d ServiceCounters) ServiceCounters {
 	c.Refused += d.Refused
 	c.FlowsUnprotected += d.FlowsUnprotected
 	c.NoReturnPath += d.NoReturnPath
+	c.ICMPErrors += d.ICMPErrors
 	return c
 }
 
@@ -85,13 +88,14 @@ func (c ServiceCounters) minus(d ServiceCounters) ServiceCounters {
 	c.Refused -= d.Refused
 	c.FlowsUnprotected -= d.FlowsUnprotected
 	c.NoReturnPath -= d.NoReturnPath
+	c.ICMPErrors -= d.ICMPErrors
 	return c
 }
 
 func (c ServiceCounters) below(d ServiceCounters) bool {
 	return c.PacketsIn < d.PacketsIn || c.BytesIn < d.BytesIn || c.SYNs < d.SYNs ||
 		c.Refused < d.Refused || c.FlowsUnprotected < d.FlowsUnprotected ||
-		c.NoReturnPath < d.NoReturnPath
+		c.NoReturnPath < d.NoReturnPath || c.ICMPErrors < d.ICMPErrors
 }
 
 // readings are the dataplane's counters at one moment, by id.

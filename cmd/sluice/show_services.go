@@ -61,6 +61,7 @@ func serviceColumns() []column[control.Service] {
 		number("", "syns", func(r s) uint64 { return r.SYNs }),
 		number("REFUSED", "refused", func(r s) uint64 { return r.Refused }),
 		number("UNPROTECTED", "flows_unprotected", func(r s) uint64 { return r.FlowsUnprotected }),
+		number("", "icmp_errors", func(r s) uint64 { return r.ICMPErrors }),
 		number("NO-RETURN", "no_return_path", func(r s) uint64 { return r.NoReturnPath }),
 		text("BACKENDS", "backends", memberNames),
 	}

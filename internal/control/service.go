@@ -36,6 +36,8 @@ type Service struct {
 	FlowsUnprotected uint64 `json:"flows_unprotected"`
 	// NoReturnPath counts SYNs whose SYN-ACK never came back through the node.
 	NoReturnPath uint64 `json:"no_return_path"`
+	// ICMPErrors were sent on to who sent the packet they quote.
+	ICMPErrors uint64 `json:"icmp_errors"`
 }
 
 // ServiceMember is one backend within one service.

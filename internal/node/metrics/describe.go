@@ -45,6 +45,7 @@ var (
 	serviceSYNs          = describe("service_syns_total", "Connection attempts to the service, repetitions included.", "service", "listen", "mode")
 	serviceRefused       = describe("service_refused_total", "New flows of the service that were turned away.", "service", "listen", "mode")
 	serviceUnprotected   = describe("service_flows_unprotected_total", "Flows without an entry because the flow table was full.", "service", "listen", "mode")
+	serviceICMPErrors    = describe("service_icmp_errors_total", "ICMP errors that were sent on to who sent the packet they quote.", "service", "listen", "mode")
 	serviceNoReturn      = describe("service_no_return_path_total", "Connection attempts whose answer did not come back through the node.", "service", "listen", "mode")
 	serviceBackendWeight = describe("service_backend_weight", "Share of new flows a backend gets within a service.", "service", "backend")
 )

@@ -74,6 +74,7 @@ func (o output) service(s control.Service) {
 	o.counter(serviceRefused, s.Refused, labels...)
 	o.counter(serviceUnprotected, s.FlowsUnprotected, labels...)
 	o.counter(serviceNoReturn, s.NoReturnPath, labels...)
+	o.counter(serviceICMPErrors, s.ICMPErrors, labels...)
 	if s.Removed {
 		return // nothing new goes there
 	}

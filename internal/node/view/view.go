@@ -50,7 +50,7 @@ func oneService(s steering.ServiceStatus) control.Service {
 		PacketsOut: s.Flows.PacketsOut, BytesOut: s.Flows.BytesOut,
 		FlowsOpened: s.Flows.FlowsOpened, FlowsNow: s.FlowsNow, FlowsNowIsUpperBound: s.UpperBound,
 		SYNs: s.Counters.SYNs, Refused: s.Counters.Refused,
-		FlowsUnprotected: s.Counters.FlowsUnprotected, NoReturnPath: s.Counters.NoReturnPath,
+		FlowsUnprotected: s.Counters.FlowsUnprotected, NoReturnPath: s.Counters.NoReturnPath, ICMPErrors: s.Counters.ICMPErrors,
 	}
 	for _, m := range s.Members {
 		out.Backends = append(out.Backends, control.ServiceMember{

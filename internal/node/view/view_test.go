@@ -34,7 +34,7 @@ var status = steering.Status{
 		Name: "login", Listen: listen, Mode: loader.ModeNAT, Removed: true,
 		Settings: config.Service{ClientAddress: config.ClientHide, Select: config.SelectHash},
 		Members:  []steering.MemberStatus{{Name: "blue", Addr: blue, State: steering.StateUp, Weight: 1, FlowsNow: 2}},
-		Counters: steering.ServiceCounters{PacketsIn: 3, BytesIn: 4, SYNs: 5, Refused: 6, FlowsUnprotected: 7, NoReturnPath: 8},
+		Counters: steering.ServiceCounters{PacketsIn: 3, BytesIn: 4, SYNs: 5, Refused: 6, FlowsUnprotected: 7, NoReturnPath: 8, ICMPErrors: 9},
 		Flows:    steering.Counters{PacketsIn: 90, BytesIn: 91, PacketsOut: 9, BytesOut: 10, FlowsOpened: 11},
 		FlowsNow: 12, UpperBound: true,
 	}},
@@ -62,7 +62,7 @@ func TestServices(t *testing.T) {
 	want := []control.Service{{
 		Name: "login", Listen: listen, Mode: "nat", ClientAddress: "hide", Select: "hash", Removed: true,
 		Backends:  []control.ServiceMember{{Name: "blue", Addr: blue, State: control.StateUp, Weight: 1, FlowsNow: 2}},
-		PacketsIn: 3, BytesIn: 4, SYNs: 5, Refused: 6, FlowsUnprotected: 7, NoReturnPath: 8,
+		PacketsIn: 3, BytesIn: 4, SYNs: 5, Refused: 6, FlowsUnprotected: 7, NoReturnPath: 8, ICMPErrors: 9,
 		PacketsOut: 9, BytesOut: 10, FlowsOpened: 11, FlowsNow: 12, FlowsNowIsUpperBound: true,
 	}}
 	got := Services(status)
