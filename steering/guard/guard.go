@@ -283,13 +283,13 @@ func (g *Guard) Bans() ([]Ban, error) {
 func (g *Guard) Denied() ([]loader.Rule, error) { return g.dp.Denied() }
 
 // Run clears away bans that have ended, until ctx is done.
-func (g *Guard) Run(ctx context.Context) error {
+func (g *Guard) Run(ctx context.Context) {
 	for {
 		timer := time.NewTimer(g.sweep())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return ctx.Err()
+			return
 		case <-g.wake:
 			timer.Stop()
 		case <-timer.C:

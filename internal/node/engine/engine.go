@@ -195,7 +195,7 @@ func (e *Engine) run() {
 	e.tasks.Go(func() error { return e.resolver.Run(ctx) })
 	e.tasks.Go(func() error { e.checks.run(ctx); return nil })
 	e.tasks.Go(func() error { return e.table.Run(ctx) })
-	e.tasks.Go(func() error { return e.guard.Run(ctx) })
+	e.tasks.Go(func() error { e.guard.Run(ctx); return nil })
 	e.tasks.Go(func() error { return e.resetUnknown(ctx) })
 	go func() {
 		<-ctx.Done() // stopped, or a task failed
