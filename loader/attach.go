@@ -33,7 +33,7 @@ func (d *Dataplane) attach(o Options) error {
 		return err
 	}
 	for _, name := range o.Interfaces {
-		a, fresh, err := d.attachInterface(name, d.objs.Steer, o.XDP)
+		a, fresh, err := d.attachEgress(name, d.objs.Steer, o.XDP)
 		if fresh {
 			added = append(added, name)
 		}
@@ -48,15 +48,24 @@ func (d *Dataplane) attach(o Options) error {
 	return d.releaseOthers(o.Interfaces)
 }
 
-// attachInterface replaces our program on an interface, or attaches it where
-// there was none; fresh says which.
-func (d *Dataplane) attachInterface(name string, prog *ebpf.Program, mode XDPMode) (a Attachment, fresh bool, err error) {
+// attachEgress attaches to an interface and lets frames leave by it.
+func (d *Dataplane) attachEgress(name string, prog *ebpf.Program, mode XDPMode) (Attachment, bool, error) {
+	a, fresh, err := d.pins.attach(name, prog, mode)
+	if err == nil {
+		err = d.allowEgress(a.Index, a.Index)
+	}
+	return a, fresh, err
+}
+
+// attach replaces our program on an interface, or attaches it where there was
+// none; fresh says which.
+func (p pins) attach(name string, prog *ebpf.Program, mode XDPMode) (a Attachment, fresh bool, err error) {
 	ifc, err := netlink.LinkByName(name)
 	if err != nil {
 		return a, false, fmt.Errorf("attach to interface %q: %v; name an existing one in dataplane.interfaces", name, err)
 	}
 	a = Attachment{Interface: name, Index: ifc.Attrs().Index, MTU: ifc.Attrs().MTU, Driver: driver(name)}
-	replaced, err := d.replace(ifc, prog, mode)
+	replaced, err := p.replace(ifc, prog, mode)
 	if err != nil {
 		return a, false, err
 	}
@@ -64,23 +73,20 @@ func (d *Dataplane) attachInterface(name string, prog *ebpf.Program, mode XDPMod
 		if err := refuseForeign(ifc); err != nil {
 			return a, false, err
 		}
-		if err := d.attachFresh(a, prog, mode); err != nil {
+		if err := p.attachFresh(a, prog, mode); err != nil {
 			return a, false, err
 		}
 	}
 	a.Mode, err = attachedMode(a.Index)
-	if err != nil {
-		return a, !replaced, err
-	}
-	return a, !replaced, d.allowEgress(a.Index, a.Index)
+	return a, !replaced, err
 }
 
 // replace swaps the program of a pinned link: every frame meets the old or the
 // new one. A pin whose link is not on this interface is dropped: the interface
 // was made anew, or has the name of one in another namespace.
-func (d *Dataplane) replace(ifc netlink.Link, prog *ebpf.Program, mode XDPMode) (bool, error) {
+func (p pins) replace(ifc netlink.Link, prog *ebpf.Program, mode XDPMode) (bool, error) {
 	name := ifc.Attrs().Name
-	path := d.pins.link(name)
+	path := p.link(name)
 	l, err := link.LoadPinnedLink(path, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
@@ -116,13 +122,13 @@ func isOn(info *link.Info, ifc netlink.Link) bool {
 		shown != nil && shown.Attached && ebpf.ProgramID(shown.ProgId) == info.Program
 }
 
-func (d *Dataplane) attachFresh(a Attachment, prog *ebpf.Program, mode XDPMode) error {
+func (p pins) attachFresh(a Attachment, prog *ebpf.Program, mode XDPMode) error {
 	l, err := attachXDP(a, prog, mode)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if err := l.Pin(d.pins.link(a.Interface)); err != nil {
+	if err := l.Pin(p.link(a.Interface)); err != nil {
 		return fmt.Errorf("pin link of interface %q: %v", a.Interface, err)
 	}
 	return nil
@@ -204,12 +210,11 @@ func (d *Dataplane) allowEgress(named, carrier int) error {
 
 // releaseOthers takes our program off interfaces that left the settings.
 func (d *Dataplane) releaseOthers(keep []string) error {
-	entries, err := os.ReadDir(d.pins.links())
+	names, err := d.pins.attached()
 	if err != nil {
-		return fmt.Errorf("list pinned links: %v", err)
+		return err
 	}
-	for _, e := range entries {
-		name := linkName(e.Name())
+	for _, name := range names {
 		if slices.Contains(keep, name) || name == dispatchLink {
 			continue
 		}
@@ -220,6 +225,19 @@ func (d *Dataplane) releaseOthers(keep []string) error {
 	return nil
 }
 
+// attached are the names of the pinned links.
+func (p pins) attached() ([]string, error) {
+	entries, err := os.ReadDir(p.links())
+	if err != nil {
+		return nil, fmt.Errorf("list pinned links: %v", err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, linkName(e.Name()))
+	}
+	return names, nil
+}
+
 // release takes our program off an interface, which may be gone by now: then
 // the kernel has forbidden it as egress already.
 func (d *Dataplane) release(name string) error {
@@ -228,7 +246,12 @@ func (d *Dataplane) release(name string) error {
 			return fmt.Errorf("forbid interface %q as egress: %v", name, err)
 		}
 	}
-	if err := removeLink(d.pins.link(name)); err != nil {
+	return d.pins.release(name)
+}
+
+// release takes our program off an interface.
+func (p pins) release(name string) error {
+	if err := removeLink(p.link(name)); err != nil {
 		return fmt.Errorf("take program off interface %q: %v", name, err)
 	}
 	return nil

@@ -33,11 +33,11 @@ func (d *Dataplane) DeleteCheck(check netip.Addr) error {
 // redirected to it never arrive. Native only: both ends are ours. It may be
 // called again; where it fails, an end that was free is free again.
 func (d *Dataplane) AttachCheck(ours, stack string) error {
-	_, fresh, err := d.attachInterface(ours, d.objs.Steer, XDPNative)
+	_, fresh, err := d.attachEgress(ours, d.objs.Steer, XDPNative)
 	if err != nil {
 		return err
 	}
-	if _, _, err := d.attachInterface(stack, d.objs.Pass, XDPNative); err != nil {
+	if _, _, err := d.attachEgress(stack, d.objs.Pass, XDPNative); err != nil {
 		if fresh {
 			err = errors.Join(err, d.release(ours))
 		}

@@ -31,8 +31,9 @@ var unpinned = map[string]bool{
 //
 //	DIR/v1/maps/NAME         DIR/v1/rings/SERVICE
 //	DIR/v1/links/INTERFACE   DIR/v1/links/%dispatch
+//	DIR/v1/decap/maps/NAME   DIR/v1/decap/links/INTERFACE
 //
-// Every link is below links, so that removing that folder first takes every
+// Every link is below a folder links, so that removing those first takes every
 // program off.
 type pins struct {
 	dir  string   // what the settings name
@@ -60,13 +61,36 @@ func linkName(pin string) string { return strings.ReplaceAll(pin, dotInPin, ".")
 // openPins makes the folders and takes the lock that keeps a second process
 // from changing the same maps.
 func openPins(dir string) (p pins, lock *os.File, err error) {
-	p = pins{dir: dir, root: filepath.Join(dir, "v"+strconv.Itoa(schema))}
+	p = pinsOf(dir)
 	if err := checkBPFFS(dir); err != nil {
 		return p, nil, err
 	}
 	if err := refuseOtherSchema(p); err != nil {
 		return p, nil, err
 	}
+	return p.open()
+}
+
+func pinsOf(dir string) pins {
+	return pins{dir: dir, root: filepath.Join(dir, "v"+strconv.Itoa(schema))}
+}
+
+// openDecapPins does the same for the decap program, which has nothing in
+// common with the others but the folder.
+func openDecapPins(dir string) (p pins, lock *os.File, err error) {
+	p = pinsOf(dir).decap()
+	if err := checkBPFFS(dir); err != nil {
+		return p, nil, err
+	}
+	if err := refuseOtherSchema(pinsOf(dir)); err != nil {
+		return p, nil, err
+	}
+	return p.open()
+}
+
+func (p pins) decap() pins { return pins{dir: p.dir, root: filepath.Join(p.root, "decap")} }
+
+func (p pins) open() (_ pins, lock *os.File, err error) {
 	if p.made, err = makeFolders(p.root); err != nil {
 		return p, nil, errors.Join(fmt.Errorf("make pin folder: %v", err), p.undo())
 	}
@@ -217,16 +241,18 @@ func Detach(dir string) ([]string, error) {
 // it needs vanish from view.
 func removePins(root string) ([]string, error) {
 	var removed []string
-	links, err := os.ReadDir(filepath.Join(root, "links"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("list pinned links: %v", err)
-	}
-	for _, l := range links {
-		path := filepath.Join(root, "links", l.Name())
-		if err := removeLink(path); err != nil {
-			return removed, fmt.Errorf("remove pinned link: %v", err)
+	for _, dir := range []string{(pins{root: root}).links(), (pins{root: root}).decap().links()} {
+		links, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("list pinned links: %v", err)
 		}
-		removed = append(removed, path)
+		for _, l := range links {
+			path := filepath.Join(dir, l.Name())
+			if err := removeLink(path); err != nil {
+				return removed, fmt.Errorf("remove pinned link: %v", err)
+			}
+			removed = append(removed, path)
+		}
 	}
 	if err := os.RemoveAll(root); err != nil {
 		return removed, fmt.Errorf("remove pins: %v", err)

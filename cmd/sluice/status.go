@@ -46,6 +46,14 @@ func statusCommand(g *globals) *cli.Command {
 	})
 }
 
+// purpose says what a program is for where it is not steering.
+func purpose(program string) string {
+	if program == "decap" {
+		return ", takes packets out"
+	}
+	return ""
+}
+
 // writeStatus writes the whole of a status, a subject a line.
 func writeStatus(w io.Writer, s control.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -57,7 +65,7 @@ func writeStatus(w io.Writer, s control.Status) error {
 		line(first(i, "settings"), "%s", text)
 	}
 	for i, a := range s.Attachments {
-		line(first(i, "interfaces"), "%s: XDP %s, driver %s, MTU %d", a.Interface, a.Mode, orDash(a.Driver), a.MTU)
+		line(first(i, "interfaces"), "%s: XDP %s, driver %s, MTU %d%s", a.Interface, a.Mode, orDash(a.Driver), a.MTU, purpose(a.Program))
 	}
 	if len(s.Attachments) == 0 {
 		line("interfaces", "none")
@@ -73,6 +81,9 @@ func writeStatus(w io.Writer, s control.Status) error {
 	line("in", "%s, %s", plural(total.PacketsIn, "packet"), bytesText(total.BytesIn))
 	line("out", "%s, %s", plural(total.PacketsOut, "packet"), bytesText(total.BytesOut))
 	line("dropped", "%s", plural(total.PacketsDropped, "packet"))
+	for i, d := range s.Decap {
+		line(first(i, "taken out"), "%s: %s, %s", d.Verdict, plural(d.Packets, "packet"), bytesText(d.Bytes))
+	}
 	for i, a := range alarmLines(s.Alarms) {
 		line(first(i, "alarms"), "%s", a)
 	}

@@ -18,6 +18,7 @@ func check(r *reader, s *Settings) {
 	c.nodeName()
 	c.noRepeats("dataplane.interfaces", len(s.Dataplane.Interfaces), func(i int) string { return s.Dataplane.Interfaces[i] })
 	c.guard()
+	c.decap("dataplane.decap", s.Dataplane)
 	for i := range s.Services {
 		c.service(path("services").item(i), &s.Services[i])
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Dataplane is about the XDP programs and their tables.
 type Dataplane struct {
@@ -13,7 +16,24 @@ type Dataplane struct {
 	// that are established then.
 	MaxFlows  int
 	Lifetimes Lifetimes
+	Decap     Decap
 }
+
+// Decap makes this node, a backend of services in mode ipip or gue, take their
+// packets out of those they come in. All of it is set or nothing.
+type Decap struct {
+	// Interfaces are those that the packets of gateways come in by, at most
+	// MaxInterfaces. None of them is one of Dataplane.Interfaces.
+	Interfaces []string
+	// From are the addresses that gateways have outside, at most MaxPrefixes.
+	From []netip.Prefix
+	// VIPs are the addresses of this node that packets are taken out for, at
+	// most MaxDecapVIPs.
+	VIPs []netip.Addr
+}
+
+// Enabled says that packets are taken out at all.
+func (d Decap) Enabled() bool { return len(d.Interfaces) > 0 }
 
 // XDPMode is where in the kernel the XDP programs run.
 type XDPMode string
@@ -48,6 +68,23 @@ var dataplaneShape = record[Dataplane]{
 			func(d *Dataplane) *int { return &d.MaxFlows }, integer(1024, 16777216)).restarts(),
 		key("lifetimes", "How long a flow is remembered after its last packet.",
 			func(d *Dataplane) *Lifetimes { return &d.Lifetimes }, lifetimesShape),
+		key("decap", "Takes packets of modes ipip and gue out of those they come in, on a backend whose kernel has no tunnel device.",
+			func(d *Dataplane) *Decap { return &d.Decap }, decapShape),
+	},
+}
+
+var decapShape = record[Decap]{
+	noun: "a mapping about packets inside others",
+	doc:  "Takes packets of modes ipip and gue out of those they come in, on a backend whose kernel has no tunnel device.",
+	fields: []field[Decap]{
+		key("interfaces", "Interfaces that the gateways' packets come in by.",
+			func(d *Decap) *[]string { return &d.Interfaces },
+			list[string]{of: interfaceName, noun: "interfaces", most: MaxInterfaces}).otherwise("none: nothing is taken out"),
+		key("from", "Addresses that the gateways have outside. What comes from others is dropped.",
+			func(d *Decap) *[]netip.Prefix { return &d.From }, prefixes).otherwise("none"),
+		key("vips", "Virtual addresses on lo of this backend. What is for others is left as it is.",
+			func(d *Decap) *[]netip.Addr { return &d.VIPs },
+			list[netip.Addr]{of: address(), noun: "addresses", most: MaxDecapVIPs}).otherwise("none"),
 	},
 }
 

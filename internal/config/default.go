@@ -9,6 +9,7 @@ const (
 	MaxBackends   = 4096  // backends of one service
 	MaxMembers    = 16384 // backends of all services, counted once per service
 	MaxPool       = 16    // addresses of one source_pool
+	MaxDecapVIPs  = 512   // dataplane.decap.vips
 	MaxInterfaces = 64    // dataplane.interfaces
 	MaxWeight     = 1000  // weight of a backend
 	MaxNodes      = 256   // nodes

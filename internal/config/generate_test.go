@@ -44,6 +44,13 @@ func (g generator) settings() *Settings {
 		},
 	}
 	s.Guard = g.guard()
+	if s.Dataplane.Interfaces != nil && g.IntN(2) == 0 {
+		s.Dataplane.Decap = Decap{
+			Interfaces: []string{"tun0", "bond1.7"},
+			From:       []netip.Prefix{netip.MustParsePrefix("10.0.2.0/24"), netip.MustParsePrefix("2001:db8:2::1/128")},
+			VIPs:       []netip.Addr{netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("2001:db8::3")},
+		}
+	}
 	if g.IntN(2) == 0 {
 		s.Nodes = map[string]map[string]string{
 			"gw-a":   {"a": pick(g, "b", "1", "yes", "a\u00a0\u2028😀é\\", " ", "#", "1.0")},

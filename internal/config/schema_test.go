@@ -44,6 +44,7 @@ func TestReference(t *testing.T) {
 func TestReferenceDefaults(t *testing.T) {
 	reference, bare := mustParse(t, string(Reference())), mustParse(t, "{}")
 	reference.Node.Metrics, reference.Dataplane.Interfaces = "", nil
+	reference.Dataplane.Decap = Decap{}
 	reference.Guard = Guard{Challenge: reference.Guard.Challenge}
 	for _, c := range Diff(bare, reference) {
 		if !strings.HasPrefix(c.Path, "services[") && !strings.HasPrefix(c.Path, "nodes.") {

@@ -89,7 +89,7 @@ func TestAnswersArriveWhole(t *testing.T) {
 	}
 	want := m.status
 	// Empty lists arrive as empty, which go-cmp tells from nil.
-	want.Processes, want.Attachments, want.Alarms = List[Process]{}, List[Attachment]{}, List[Alarm]{}
+	want.Processes, want.Attachments, want.Alarms, want.Decap = List[Process]{}, List[Attachment]{}, List[Alarm]{}, List[DecapVerdict]{}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}

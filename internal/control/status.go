@@ -16,6 +16,9 @@ type Status struct {
 	Attachments List[Attachment] `json:"attachments"`
 	Settings    SettingsState    `json:"settings"`
 	Totals      Totals           `json:"totals"`
+	// Decap counts what became of packets inside others; empty where none are
+	// taken out.
+	Decap List[DecapVerdict] `json:"decap"`
 	// Alarms are what needs an operator now, worst first.
 	Alarms List[Alarm] `json:"alarms"`
 }
@@ -44,11 +47,23 @@ type Capabilities struct {
 type Attachment struct {
 	Interface string `json:"interface"`
 	Index     int    `json:"index"`
+	// Program is "steer", which leads flows to backends, or "decap", which takes
+	// packets out of others.
+	Program string `json:"program"`
 	// Mode is "native" or "generic".
 	Mode   string `json:"mode"`
 	Driver string `json:"driver"`
 	// MTU is the largest IP packet in bytes.
 	MTU int `json:"mtu"`
+}
+
+// DecapVerdict counts packets inside others with one outcome: "done", or why
+// they were dropped.
+type DecapVerdict struct {
+	Verdict string `json:"verdict"`
+	Packets uint64 `json:"packets"`
+	// Bytes are those of the packets inside.
+	Bytes uint64 `json:"bytes"`
 }
 
 // SettingsState is which settings run and whether the file agrees.

@@ -34,7 +34,8 @@ func TestWireNames(t *testing.T) {
 			Processes: []Process{{Name: "node", PID: 12, UID: 997, NoNewPrivileges: true, Capabilities: Capabilities{
 				Effective: []string{"cap_bpf"}, Bounding: []string{"all"},
 			}}},
-			Attachments: []Attachment{{Interface: "ext0", Index: 2, Mode: "native", Driver: "veth", MTU: 1500}},
+			Attachments: []Attachment{{Interface: "ext0", Index: 2, Program: "steer", Mode: "native", Driver: "veth", MTU: 1500}},
+			Decap:       []DecapVerdict{{Verdict: "done", Packets: 8, Bytes: 9}},
 			Totals:      Totals{FlowsNow: 1, FlowsMax: 262144, FlowsOpened: 2, PacketsIn: 3, BytesIn: 4, PacketsOut: 5, BytesOut: 6, PacketsDropped: 7},
 			Alarms:      []Alarm{{Severity: "warning", Subject: "ext0", Text: "runs in generic mode", Hint: "see sluice doctor", Since: at}},
 		},

@@ -124,6 +124,17 @@ func line(c config.Change) string {
 // change brings the dataplane from one settings to others; on error it is as
 // before. mu is held.
 func (n *node) change(ctx context.Context, from, to *config.Settings) error {
+	if err := n.changeDecap(from.Dataplane, to.Dataplane); err != nil {
+		return err
+	}
+	if err := n.changeEngine(ctx, from, to); err != nil {
+		return errors.Join(err, n.changeDecap(to.Dataplane, from.Dataplane))
+	}
+	return nil
+}
+
+// changeEngine does so for what steers.
+func (n *node) changeEngine(ctx context.Context, from, to *config.Settings) error {
 	e := n.engine.Load()
 	switch {
 	case e == nil && len(to.Services) == 0:

@@ -128,9 +128,13 @@ func (n *node) fromFile(last *choice) (*choice, error) {
 
 // beginWith starts the engine and stores the settings.
 func (n *node) beginWith(ctx context.Context, c *choice) error {
+	if err := n.openDecap(c.settings.Dataplane); err != nil {
+		return err
+	}
 	if len(c.settings.Services) > 0 {
 		e, err := n.startEngine(ctx, c.settings)
 		if err != nil {
+			n.closeDecap()
 			return err
 		}
 		n.engine.Store(e)

@@ -67,7 +67,9 @@ type node struct {
 	lastReload atomic.Pointer[control.Reload]
 	// engine is nil while it is replaced, and without services.
 	engine atomic.Pointer[engine.Engine]
-	notes  notes
+	// decap is nil while it is replaced, and where nothing is taken out.
+	decap atomic.Pointer[engine.Decap]
+	notes notes
 	// followers pass on the events of engines.
 	followers sync.WaitGroup
 	// failed gets why the node cannot go on.
@@ -175,6 +177,7 @@ func (n *node) open() error {
 
 // end stops the engine; leave says that the dataplane is about to be removed.
 func (n *node) end(leave bool) {
+	n.closeDecap()
 	e := n.engine.Swap(nil)
 	if e == nil {
 		return

@@ -42,7 +42,7 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 	}
 	return process.Run(ctx, process.Options{
 		Boot:      bootOf(file, s.Node),
-		Dataplane: len(s.Services) > 0,
+		Dataplane: len(s.Services) > 0 || s.Dataplane.Decap.Enabled(),
 		DataNames: []string{settingsDir, steeringDir, clusterkey.Name},
 		RunNames:  []string{listenersSocket},
 		Check: func() error {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -66,12 +67,17 @@ func (n *node) Status(context.Context) (control.Status, error) {
 		n.notes.set("parent", orphanAlarm())
 	}
 	s.Alarms = n.notes.list()
+	var err error
 	if e := n.engine.Load(); e != nil {
-		if err := describe(&s, e); err != nil {
-			alarm := *countersAlarm(err)
-			alarm.Since = now
-			s.Alarms = append(s.Alarms, alarm)
-		}
+		err = describe(&s, e)
+	}
+	if d := n.decap.Load(); d != nil {
+		err = errors.Join(err, describeDecap(&s, d))
+	}
+	if err != nil {
+		alarm := *countersAlarm(err)
+		alarm.Since = now
+		s.Alarms = append(s.Alarms, alarm)
 	}
 	slices.SortStableFunc(s.Alarms, worstFirst)
 	return s, nil
@@ -79,7 +85,7 @@ func (n *node) Status(context.Context) (control.Status, error) {
 
 // describe adds what the engine knows.
 func describe(s *control.Status, e *engine.Engine) error {
-	s.Attachments = view.Attachments(e.Attachments())
+	s.Attachments = view.Attachments(e.Attachments(), "steer")
 	standing, err := e.Table().Status()
 	if err != nil {
 		return err
@@ -87,6 +93,14 @@ func describe(s *control.Status, e *engine.Engine) error {
 	s.Alarms = append(s.Alarms, view.Alarms(standing.Alarms)...)
 	drops, err := e.Drops()
 	s.Totals = view.Totals(standing, drops, e.MaxFlows())
+	return err
+}
+
+// describeDecap adds what is taken out of other packets.
+func describeDecap(s *control.Status, d *engine.Decap) error {
+	s.Attachments = append(s.Attachments, view.Attachments(d.Attachments(), "decap")...)
+	counters, err := d.Counters()
+	s.Decap = view.Decap(counters)
 	return err
 }
 

@@ -17,7 +17,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	buildInfo = describe("build_info", "The running program; always 1.", "version", "commit", "goversion")
 	startTime = describe("start_time_seconds", "When the node process started, in seconds since 1970.")
-	xdpInfo   = describe("xdp_info", "An interface that carries the XDP program, and how (native or generic); always 1.", "interface", "mode", "driver")
+	xdpInfo   = describe("xdp_info", "An interface that carries an XDP program of ours, and how (native or generic); always 1.", "interface", "mode", "driver")
 	flows     = describe("flows", "Flows in the flow table.")
 	flowsMax  = describe("flows_limit", "Flows the flow table has room for.")
 	alarms    = describe("alarms", "Conditions that need an operator.", "severity")
@@ -34,6 +34,12 @@ var (
 	droppedBytes   = describe("dropped_bytes_total", "Bytes (IP total length) of packets for a VIP that did not go on, by reason.", "reason")
 )
 
+// What came inside other packets.
+var (
+	decapPackets = describe("decap_packets_total", "Packets for a VIP that came inside others, by what became of them: done, or why they were dropped.", "verdict")
+	decapBytes   = describe("decap_bytes_total", "Bytes of packets for a VIP that came inside others.", "verdict")
+)
+
 // Per service. Packets and bytes are what the XDP program accepted. The mode is
 // a label because a service that changed it is another one for the dataplane:
 // for a while the flows of both live.
@@ -41,7 +47,7 @@ var (
 	servicePackets       = describe("service_packets_total", "Packets of the service; out only where replies pass through the node.", "service", "listen", "mode", "direction")
 	serviceBytes         = describe("service_bytes_total", "Bytes (IP total length) of the service.", "service", "listen", "mode", "direction")
 	serviceFlowsOpened   = describe("service_flows_opened_total", "Flows of the service that were established.", "service", "listen", "mode")
-	serviceFlows         = describe("service_flows", "Flows of the service now; an upper bound in mode dsr.", "service", "listen", "mode")
+	serviceFlows         = describe("service_flows", "Flows of the service now; an upper bound in one-way modes.", "service", "listen", "mode")
 	serviceSYNs          = describe("service_syns_total", "Connection attempts to the service, repetitions included.", "service", "listen", "mode")
 	serviceRefused       = describe("service_refused_total", "New flows of the service that were turned away.", "service", "listen", "mode")
 	serviceUnprotected   = describe("service_flows_unprotected_total", "Flows without an entry because the flow table was full.", "service", "listen", "mode")
@@ -55,7 +61,7 @@ var (
 	backendPackets     = describe("backend_packets_total", "Packets to and from the backend; out only where replies pass through the node.", "backend", "addr", "direction")
 	backendBytes       = describe("backend_bytes_total", "Bytes (IP total length) to and from the backend.", "backend", "addr", "direction")
 	backendFlowsOpened = describe("backend_flows_opened_total", "Flows to the backend that were established.", "backend", "addr")
-	backendFlows       = describe("backend_flows", "Flows to the backend now; an upper bound in mode dsr.", "backend", "addr")
+	backendFlows       = describe("backend_flows", "Flows to the backend now; an upper bound in one-way modes.", "backend", "addr")
 	backendSYNs        = describe("backend_syns_total", "Connection attempts steered to the backend, repetitions included.", "backend", "addr")
 	backendResets      = describe("backend_resets_total", "Resets seen on flows of the backend.", "backend", "addr")
 	backendHealthy     = describe("backend_health_up", "1 if the health check passes or is off.", "backend", "addr")

@@ -43,6 +43,7 @@ var busy = source{
 		Build:       control.Build{Version: "v1", Commit: "abc", Go: "go1.26"},
 		StartedAt:   at,
 		Attachments: []control.Attachment{{Interface: "ext0", Mode: "native", Driver: "veth"}},
+		Decap:       []control.DecapVerdict{{Verdict: "done", Packets: 11, Bytes: 12}, {Verdict: "untrusted", Packets: 13, Bytes: 14}},
 		Totals:      control.Totals{FlowsNow: 101, FlowsMax: 102},
 		Alarms:      []control.Alarm{{Severity: "warning"}, {Severity: "critical"}, {Severity: "warning"}},
 		Settings: control.SettingsState{

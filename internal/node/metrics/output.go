@@ -32,6 +32,10 @@ func (o output) status(s control.Status) {
 	for _, a := range s.Attachments {
 		o.gauge(xdpInfo, 1, a.Interface, a.Mode, a.Driver)
 	}
+	for _, d := range s.Decap {
+		o.counter(decapPackets, d.Packets, d.Verdict)
+		o.counter(decapBytes, d.Bytes, d.Verdict)
+	}
 	o.gauge(flows, float64(s.Totals.FlowsNow))
 	o.gauge(flowsMax, float64(s.Totals.FlowsMax))
 	bySeverity := map[string]float64{"warning": 0, "critical": 0}

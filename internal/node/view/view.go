@@ -107,13 +107,22 @@ func when(t time.Time) *time.Time {
 	return &t
 }
 
-// Attachments are shown in their order.
-func Attachments(list []loader.Attachment) []control.Attachment {
+// Attachments are shown in their order, with the program that they carry.
+func Attachments(list []loader.Attachment, program string) []control.Attachment {
 	out := make([]control.Attachment, 0, len(list))
 	for _, a := range list {
 		out = append(out, control.Attachment{
-			Interface: a.Interface, Index: a.Index, Mode: string(a.Mode), Driver: a.Driver, MTU: a.MTU,
+			Interface: a.Interface, Index: a.Index, Program: program, Mode: string(a.Mode), Driver: a.Driver, MTU: a.MTU,
 		})
+	}
+	return out
+}
+
+// Decap are shown in their order.
+func Decap(list []loader.DecapCounter) []control.DecapVerdict {
+	out := make([]control.DecapVerdict, 0, len(list))
+	for _, c := range list {
+		out = append(out, control.DecapVerdict(c))
 	}
 	return out
 }

@@ -106,15 +106,15 @@ func TestTotals(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
-	got := []string{mode(loader.ModeNAT), mode(loader.ModeDSR), mode(loader.ModeSSHD), mode(99)}
-	if diff := cmp.Diff([]string{"nat", "dsr", "sshd", ""}, got); diff != "" {
+	got := []string{mode(loader.ModeNAT), mode(loader.ModeDSR), mode(loader.ModeSSHD), mode(loader.ModeIPIP), mode(loader.ModeGUE), mode(99)}
+	if diff := cmp.Diff([]string{"nat", "dsr", "sshd", "ipip", "gue", ""}, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestAttachmentsAndAlarms(t *testing.T) {
-	a := Attachments([]loader.Attachment{{Interface: "ext0", Index: 2, Mode: loader.XDPNative, Driver: "ice", MTU: 1500}})
-	if diff := cmp.Diff([]control.Attachment{{Interface: "ext0", Index: 2, Mode: "native", Driver: "ice", MTU: 1500}}, a); diff != "" {
+	a := Attachments([]loader.Attachment{{Interface: "ext0", Index: 2, Mode: loader.XDPNative, Driver: "ice", MTU: 1500}}, "steer")
+	if diff := cmp.Diff([]control.Attachment{{Interface: "ext0", Index: 2, Program: "steer", Mode: "native", Driver: "ice", MTU: 1500}}, a); diff != "" {
 		t.Error(diff)
 	}
 	alarms := Alarms([]steering.Alarm{{Severity: steering.SeverityCritical, Subject: "s", Text: "t", Hint: "h", Since: at}})
