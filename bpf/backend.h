@@ -206,11 +206,11 @@ static __always_inline void follow_backend(const struct packet *p, const struct 
 {
 	struct flow_key key;
 
-	flow_touch(p, flow);
-	if (!flow_follow(p, flow, STATUS_FIN_BACKEND))
+	if (!flow_follow(p, flow, STATUS_FIN_BACKEND, 0))
 		return;
 	service_key(&key, a->service, &a->client, a->client_port);
-	follow_counterpart(&key, flow_hash(&key.addr, key.port, svc->salt), flow->status, a->service);
+	follow_counterpart(&key, flow_hash(&key.addr, key.port, svc->salt), flow->status, STATUS_FIN_BACKEND,
+			   a->service);
 }
 
 /* A packet from a nat backend's addr:port. Only what has an entry is ours: the

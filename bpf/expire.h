@@ -44,8 +44,22 @@ static __always_inline int expire_due(const struct flow *f, __u32 tick)
 	return flow_is_reverse(f) ? expire_orphaned(f, tick) : flow_expired(f, tick);
 }
 
-static __always_inline int expire_line(struct flow *f, __u32 word, __u32 tick)
+/* A half-closed flow in doubt counts as closed when it would be so beyond
+ * doubt; only its entry stays. */
+static __always_inline void expire_doubted(struct flow *f, __u32 tick)
 {
+	if (flow_is_reverse(f) || !flow_in_doubt(f) || flow_state(f) != FLOW_HALF_CLOSED)
+		return;
+	if ((__s32)(tick - f->seen) > (__s32)lifetime[FLOW_HALF_CLOSED])
+		flow_count_closed(f, f->owner);
+}
+
+__noinline int expire_line(struct flow *f, __u32 word, __u32 tick)
+{
+	if (!f)
+		return 0;
+	if (f->word == word && word & LINE_LIVE)
+		expire_doubted(f, tick);
 	if (f->word != word || !(word & LINE_LIVE) || !expire_due(f, tick) || !flow_claim(f, word))
 		return 0;
 	/* Between the look and the claim the flow may have been used again. */
@@ -58,25 +72,48 @@ static __always_inline int expire_line(struct flow *f, __u32 word, __u32 tick)
 	return 1;
 }
 
+static __always_inline int kill_status(struct flow *f)
+{
+	__u32 old = f->status;
+
+	if ((old & STATUS_STATE_MASK) == FLOW_KILLED)
+		return 0;
+	return __sync_val_compare_and_swap(&f->status, old, (old & ~STATUS_STATE_MASK) | FLOW_KILLED) == old;
+}
+
 /* The backend's packets are to be answered, too. */
 static __always_inline void kill_answers(const struct flow *f)
 {
 	struct member *m = bpf_map_lookup_elem(&members, &f->member);
 	struct flow_key key;
+	struct flow *back;
 
 	if (!m || !f->peer_port || flow_is_reverse(f))
 		return;
 	reverse_key(&key, m->host, &f->peer, f->peer_port);
-	follow_counterpart(&key, reverse_hash(&key), FLOW_KILLED, f->owner);
+	back = flow_find(&key, reverse_hash(&key));
+	if (back)
+		kill_status(back);
 }
 
-static __always_inline int kill_line(struct flow *f, __u32 word)
+/* The client's packets must come by the table to be answered. */
+static __always_inline void kill_short_way(const struct flow *f)
 {
-	__u32 old = f->status;
+	__u32 service = f->owner;
+	struct service *svc = bpf_map_lookup_elem(&services, &service);
 
-	if (f->word != word || (old & STATUS_STATE_MASK) == FLOW_KILLED)
+	if (svc && !flow_is_reverse(f))
+		ring_mark(ring_word(service, ring_entry(&f->addr, f->port, svc)), RING_PENDING_NEW);
+}
+
+__noinline int kill_line(struct flow *f, __u32 word, __u32 tick)
+{
+	if (!f || f->word != word || flow_state(f) == FLOW_KILLED)
 		return 0;
-	if (__sync_val_compare_and_swap(&f->status, old, (old & ~STATUS_STATE_MASK) | FLOW_KILLED) != old)
+	kill_short_way(f);
+	/* Its silence counts from here, or a long one would end it unanswered. */
+	f->seen = tick;
+	if (!kill_status(f))
 		return 0;
 	flow_count_closed(f, f->owner);
 	kill_answers(f);
@@ -101,7 +138,7 @@ int expire(void *ctx)
 		if (!f)
 			continue;
 		if (args->verb == EXPIRE_KILL)
-			done += kill_line(f, word);
+			done += kill_line(f, word, tick);
 		else
 			done += expire_line(f, word, tick);
 	}
@@ -128,9 +165,10 @@ int expire_overflow(void *ctx)
 		if (!f)
 			continue;
 		if (args->verb == EXPIRE_KILL) {
-			done += kill_line(f, f->word);
+			done += kill_line(f, f->word, tick);
 			continue;
 		}
+		expire_doubted(f, tick);
 		if (!expire_due(f, tick))
 			continue;
 		flow_count_closed(f, f->owner);

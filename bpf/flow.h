@@ -26,18 +26,31 @@ static __always_inline int flow_is_reverse(const struct flow *f)
 	return f->owner & FLOW_REVERSE;
 }
 
+/* It ended, or so says what anybody may have sent. The entry outlives that by
+ * doubt_lifetime, so that a living session speaks first; one that was young,
+ * and so must speak soon, by less: what only knocks fills no table. */
+static __always_inline int flow_in_doubt(const struct flow *f)
+{
+	__u32 state = flow_state(f);
+
+	return f->status & STATUS_DOUBTS && (state == FLOW_HALF_CLOSED || state == FLOW_CLOSED);
+}
+
 /* Past its lifetime an entry counts as absent, so correctness never waits for
  * a sweep. An answer's entry has no lifetime of its own: it owns a source port
  * and must outlive the entry it belongs to. */
 static __always_inline int flow_expired(const struct flow *f, __u32 tick)
 {
-	__u32 state = flow_state(f);
+	__u32 state = flow_state(f), limit;
 
 	if (flow_is_reverse(f) || state >= FLOW_STATES)
 		return 0;
 	if (state == FLOW_YOUNG && f->status & STATUS_ADVANCED)
 		state = FLOW_ESTABLISHED;
-	return (__s32)(tick - f->seen) > (__s32)lifetime[state];
+	limit = lifetime[state];
+	if (flow_in_doubt(f))
+		limit = f->seen - f->opened < lifetime[FLOW_HALF_CLOSED] ? lifetime[FLOW_HALF_CLOSED] : doubt_lifetime;
+	return (__s32)(tick - f->seen) > (__s32)limit;
 }
 
 static __always_inline int flow_has_key(const struct flow *f, const struct flow_key *key)
@@ -85,6 +98,22 @@ __noinline int flow_count_closed(struct flow *f, __u32 service)
 	return 1;
 }
 
+/* Takes back that a flow was counted closed. */
+__noinline int flow_count_revived(struct flow *f, __u32 service)
+{
+	struct member_counters *c;
+
+	if (!f || flow_is_reverse(f))
+		return 0;
+	if (!(__sync_fetch_and_and(&f->status, ~STATUS_COUNTED_CLOSED) & STATUS_COUNTED_CLOSED))
+		return 0;
+	c = member_count(f->member);
+	if (c)
+		__sync_fetch_and_add(&c->flows_revived, 1);
+	event_flow(EVENT_REVIVED, service, &f->addr, f->port, &f->peer, f->peer_port, f->member);
+	return 1;
+}
+
 static __always_inline int flow_claim(struct flow *f, __u32 word)
 {
 	return __sync_val_compare_and_swap(&f->word, word, LINE_BUSY) == word;
@@ -129,7 +158,7 @@ static __always_inline struct flow *flow_take_line(__u64 hash, __u32 tick)
 		flow_count_closed(f, f->owner);
 		c = service_count(f->owner);
 		if (c)
-			c->flows_unprotected++;
+			__sync_fetch_and_add(&c->flows_unprotected, 1); /* admit runs in process context */
 		return f;
 	}
 	return NULL;

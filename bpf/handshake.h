@@ -14,6 +14,7 @@
 
 #include "embryo.h"
 #include "flow.h"
+#include "ring.h"
 
 /* Where a packet of a service goes: what an entry or an embryo says. */
 struct target {
@@ -31,9 +32,10 @@ struct stage {
 	struct flow_key key;
 	__u64 hash;
 	__u32 service;
-	__u8 nat;
+	__u32 entry; /* of the ring */
+	__u8 nat; /* else one-way: answers do not come through us */
 	__u8 keep;
-	__u8 zero[2];
+	__u8 zero[6];
 };
 
 static __always_inline void stage_of(struct stage *s, const struct service *svc, __u32 id, const struct addr *client,
@@ -44,6 +46,7 @@ static __always_inline void stage_of(struct stage *s, const struct service *svc,
 	s->keep = s->nat && svc->flags & SERVICE_KEEP;
 	service_key(&s->key, id, client, port);
 	s->hash = flow_hash(client, port, svc->salt);
+	s->entry = svc->flags & SERVICE_CLIENT ? ring_entry(client, 0, svc) : hash_ring_entry(s->hash);
 }
 
 /* What a handshake is worked on with: more than the stack holds. Each member is
@@ -68,16 +71,11 @@ static __always_inline struct workbench *workbench(void)
 	return bpf_map_lookup_elem(&workbenches, &zero);
 }
 
-static __always_inline __u32 ring_member(__u32 service, __u64 hash)
+/* The ring word that a flow of a one-way service may pass the table by; NULL in
+ * nat, where marks mean nothing. */
+static __always_inline __u32 *marked_word(const struct stage *s)
 {
-	__u32 entry = hash_ring_entry(hash), element = entry / RING_WORDS;
-	void *ring = bpf_map_lookup_elem(&rings, &service);
-	__u32 *words;
-
-	if (!ring)
-		return NO_MEMBER;
-	words = bpf_map_lookup_elem(ring, &element);
-	return words ? words[entry % RING_WORDS] & RING_MEMBER_MASK : NO_MEMBER;
+	return s->nat ? NULL : ring_word(s->service, s->entry);
 }
 
 static __always_inline void target_set(struct target *t, __u32 member, const struct addr *peer, __be16 peer_port)
@@ -203,6 +201,7 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 	enum drop_reason reason = DROP_NONE;
 	struct workbench *w = workbench();
 	struct embryo *e, *old;
+	__u32 *word;
 
 	if (!w || !p || !s || !t)
 		return DROP_INTERNAL;
@@ -216,7 +215,7 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 		e->peer = t->peer;
 		e->peer_port = t->peer_port;
 	} else {
-		e->member = ring_member(s->service, s->hash);
+		e->member = ring_member(ring_word(s->service, s->entry));
 		old = embryo_find(&s->key, p->tick);
 		if (old && old->isn == p->seq)
 			repeat_syn(s, old, e);
@@ -228,6 +227,9 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 	if (reason)
 		return reason;
 	target_set(t, e->member, &e->peer, e->peer_port);
+	word = marked_word(s);
+	ring_mark(word, RING_PENDING_NEW);
+	ring_differs(word, e->member);
 	return bpf_map_update_elem(&embryos, &s->key, e, BPF_ANY) ? DROP_INTERNAL : DROP_NONE;
 }
 
@@ -298,6 +300,7 @@ __noinline int promote_forward(const struct packet *p, const struct stage *s, co
 	from->opened = p->tick;
 	from->sequence = p->seq;
 	from->status = first_status(p, s->nat ? FLOW_ESTABLISHED : FLOW_YOUNG);
+	ring_differs(marked_word(s), t->member);
 	if (!flow_put(&s->key, s->hash, from))
 		return 0;
 	c = member_count(t->member);
@@ -357,6 +360,6 @@ __noinline enum known take_embryo(const struct packet *p, const struct stage *s,
 		target_set(t, e->member, &e->peer, e->peer_port);
 		return completes(p, s, e) ? KNOWN_COMPLETES : KNOWN_EMBRYO;
 	}
-	t->member = s->nat ? NO_MEMBER : ring_member(s->service, s->hash);
+	t->member = ring_member(marked_word(s));
 	return t->member == NO_MEMBER ? KNOWN_NOTHING : KNOWN_RING;
 }

@@ -185,7 +185,7 @@ static __always_inline void flow_target(const struct stage *s, __u32 tick, struc
 		target_set(t, e->member, &e->peer, e->peer_port);
 		return;
 	}
-	t->member = s->nat ? NO_MEMBER : ring_member(s->service, s->hash);
+	t->member = ring_member(marked_word(s));
 }
 
 /* Sends the error on by n as e has it. */

@@ -14,6 +14,8 @@ volatile const __u32 flow_mask; /* lines of the flow table - 1 */
 volatile const __u32 lifetime[FLOW_STATES]; /* ticks by flow state */
 volatile const __u32 embryo_lifetime; /* ticks */
 volatile const __u32 young_proof; /* ticks after which data proves a young flow */
+volatile const __u32 doubt_lifetime; /* ticks an entry outlives an end in doubt */
+volatile const __u32 always_look_up; /* every packet asks the flow table: the reference for the short way */
 
 /* Resized by the loader; the sizes here only let the object load as it is. */
 #define MIN_FLOW_LINES 1024
@@ -254,8 +256,8 @@ struct {
 	__type(value, struct addr);
 } check_flows SEC(".maps");
 
-/* Arguments of the expire programs: a context could not be indexed. Each
- * process has its own, so these two are not pinned. */
+/* Arguments of the programs that user space runs: a context could not be
+ * indexed. Each process has its own, so these are not pinned. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -269,6 +271,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct expire_keys);
 } expire_key_batch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct admit_args);
+} admit_batch SEC(".maps");
 
 static __always_inline struct control *control(void)
 {

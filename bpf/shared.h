@@ -43,6 +43,7 @@
 #define RING_PENDING_NEW (1u << 29)
 #define RING_PENDING_OLD (1u << 28)
 #define RING_REFRESH (1u << 27)
+#define RING_MARKS (~RING_MEMBER_MASK)
 /* Words an element of the map holds: an array map pads a value to 8 bytes. */
 #define RING_WORDS 2
 
@@ -65,6 +66,7 @@ enum mode {
 enum service_flag {
 	SERVICE_KEEP = 1 << 0, /* nat: the client's address stays the source */
 	SERVICE_REMOVED = 1 << 1, /* out of the settings: its living flows go on, nothing new */
+	SERVICE_CLIENT = 1 << 2, /* the ring entry goes by the client's address alone */
 };
 
 /* Key of the services map; a VIP's own entry in vips has only the address. */
@@ -194,11 +196,19 @@ enum header_state {
 #define STATUS_COUNTED_CLOSED (1u << 10) /* flows_closed has it already */
 #define STATUS_ADVANCED (1u << 11) /* young: the client sent data */
 #define STATUS_BESIDE (1u << 12) /* a handshake on the same tuple is in progress */
+/* A FIN or RST of that side which anybody may have sent. With the side's FIN
+ * bit the end is a FIN, else a reset. */
+#define STATUS_DOUBT_CLIENT (1u << 13)
+#define STATUS_DOUBT_BACKEND (1u << 14)
+#define STATUS_DOUBT_SHIFT 5 /* from a side's FIN bit to its doubt bit */
+#define STATUS_RESET (1u << 15) /* a reset beyond doubt */
+#define STATUS_FINS (STATUS_FIN_CLIENT | STATUS_FIN_BACKEND)
+#define STATUS_DOUBTS (STATUS_DOUBT_CLIENT | STATUS_DOUBT_BACKEND)
 #define STATUS_HEADER_STATE_SHIFT 16
 #define STATUS_HEADER_LEN_SHIFT 24
 
-/* How far ahead of what was seen a FIN or RST may stand and still be believed.
- * A blind sender must hit this span, as RFC 5961 asks of the ends themselves. */
+/* How far from what was seen numbers of one side may stand and still be its
+ * own: its window, and what was lost before it came to us. */
 #define SEQUENCE_WINDOW (1u << 20)
 
 /* One established flow in one direction: exactly one cache line. */
@@ -215,7 +225,9 @@ struct flow {
 		__u32 opened; /* towards the backend: tick of the handshake */
 		__u32 next_hop; /* back: epoch << 16 | id, 0 = not known */
 	};
-	__u32 sequence; /* header open: the client's ISN; else the end of what this side sent */
+	/* header open: the client's ISN; in doubt: where the side's end stands; else
+	 * the end of what this side sent */
+	__u32 sequence;
 	__u32 status;
 };
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
@@ -259,6 +271,7 @@ struct member_counters {
 	__u64 syns;
 	__u64 resets;
 	__u64 headers; /* PROXY header insertions */
+	__u64 flows_revived; /* closed, it seemed: now = opened + revived - closed */
 };
 
 struct service_counters {
@@ -332,6 +345,7 @@ enum event_kind {
 	EVENT_CLOSED = 2,
 	EVENT_REFUSED = 3,
 	EVENT_NEIGHBOUR = 4, /* a next hop is wanted for addr on ifindex */
+	EVENT_REVIVED = 5, /* a flow goes on after it was told closed */
 };
 
 struct event {
@@ -407,6 +421,7 @@ struct control {
 	__u64 syn_burst; /* ns that a source may be ahead of that */
 	__u32 embryo_budget; /* handshakes that may begin per CPU and tick, 0 = any number */
 	__u32 spare;
+	__u64 marks_kept; /* ns when user space last saw to the marks of the rings, 0 = never */
 };
 
 /* A health check's connection, noted on its way out so that the answer finds
@@ -445,4 +460,22 @@ struct expire_keys {
 	struct flow_key keys[EXPIRE_KEYS];
 	__u32 done; /* out */
 	__u32 zero;
+};
+
+/* Arguments of admit: flows that another gateway established. */
+#define ADMIT_BATCH 16
+
+struct admitted {
+	struct addr client;
+	__be16 port;
+	__u8 zero[2];
+	__u32 service;
+	__u32 member;
+	__u32 opened; /* tick of this node's clock */
+};
+
+struct admit_args {
+	__u32 count;
+	__u32 done; /* out: entries made */
+	struct admitted flows[ADMIT_BATCH];
 };

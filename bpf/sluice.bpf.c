@@ -7,6 +7,7 @@
  * A packet that is not for a VIP, and not the answer to one of our flows, is
  * passed up untouched, whatever else is odd about it.
  */
+#include "admit.h"
 #include "backend.h"
 #include "check.h"
 #include "dispatch.h"
@@ -134,17 +135,18 @@ static __always_inline void follow_client(const struct packet *p, const struct s
 	struct flow_key key;
 	struct member *m;
 
-	flow_touch(p, f);
 	flow_prove(p, f);
-	if (!flow_follow(p, f, STATUS_FIN_CLIENT))
+	/* What follows an end decides about it, so it must come this way. */
+	if (p->flags & (TCP_FIN | TCP_RST))
+		ring_mark(marked_word(s), RING_PENDING_NEW);
+	if (!flow_follow(p, f, STATUS_FIN_CLIENT, !s->nat))
 		return;
-	if (flow_state(f) == FLOW_CLOSED)
-		flow_count_closed(f, s->service);
+	flow_count_change(f, s->service);
 	m = s->nat ? bpf_map_lookup_elem(&members, &t->member) : NULL;
 	if (!m)
 		return;
 	reverse_key(&key, m->host, &t->peer, t->peer_port);
-	follow_counterpart(&key, reverse_hash(&key), f->status, s->service);
+	follow_counterpart(&key, reverse_hash(&key), f->status, STATUS_FIN_CLIENT, s->service);
 }
 
 /* The living entry of the packet's flow, with t filled from it, or NULL. */
@@ -168,9 +170,10 @@ static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p,
 {
 	enum drop_reason reason;
 
-	/* A flow that ended, or whose member is gone, binds the client to no
-	 * backend any more, but its entry stands until the new handshake completes. */
-	if (!f || flow_state(f) >= FLOW_CLOSED || !member_of(f->member, s->service))
+	/* A flow that ended beyond doubt, or whose member is gone, binds the client
+	 * to no backend any more, but its entry stands until the new handshake
+	 * completes. */
+	if (!f || (flow_state(f) >= FLOW_CLOSED && !flow_in_doubt(f)) || !member_of(f->member, s->service))
 		t->member = NO_MEMBER;
 	reason = take_syn(ctx, p, s, t);
 	if (reason)
@@ -227,6 +230,20 @@ static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet 
 	}
 	follow_client(p, s, f, t);
 	return STEERED;
+}
+
+/* The short way of one-way services: a packet that begins and ends nothing goes
+ * where its ring word says, if that is beyond doubt. 1 with t filled. */
+static __always_inline int pass_table(const struct packet *p, const struct stage *s, struct target *t)
+{
+	__u32 *at, word;
+
+	if (always_look_up || s->nat || p->flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		return 0;
+	at = ring_word(s->service, s->entry);
+	word = at ? *(volatile __u32 *)at : 0;
+	t->member = word; /* without marks the word is the member */
+	return word != NO_MEMBER && !(word & RING_MARKS);
 }
 
 /* Answers of nat backends, health checks, and what is none of ours. */
@@ -330,6 +347,8 @@ int steer(struct xdp_md *ctx)
 	if (svc->mode == MODE_SSHD)
 		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
 	stage_of(&x->s, svc, id, &x->p.src, x->p.sport);
+	if (pass_table(&x->p, &x->s, &x->t))
+		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
 	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);
 	if (verdict != STEERED)
 		return verdict;

@@ -18,6 +18,23 @@ type bpfAddr struct {
 	B [16]uint8
 }
 
+type bpfAdmitArgs struct {
+	_     structs.HostLayout
+	Count uint32
+	Done  uint32
+	Flows [16]bpfAdmitted
+}
+
+type bpfAdmitted struct {
+	_       structs.HostLayout
+	Client  bpfAddr
+	Port    uint16
+	Zero    [2]uint8
+	Service uint32
+	Member  uint32
+	Opened  uint32
+}
+
 type bpfControl struct {
 	_                structs.HostLayout
 	ResetUnknownFrom uint64
@@ -33,6 +50,7 @@ type bpfControl struct {
 	SynBurst         uint64
 	EmbryoBudget     uint32
 	Spare            uint32
+	MarksKept        uint64
 }
 
 type bpfDropCounter struct {
@@ -175,16 +193,17 @@ type bpfMember struct {
 }
 
 type bpfMemberCounters struct {
-	_           structs.HostLayout
-	PacketsIn   uint64
-	BytesIn     uint64
-	PacketsOut  uint64
-	BytesOut    uint64
-	FlowsOpened uint64
-	FlowsClosed uint64
-	Syns        uint64
-	Resets      uint64
-	Headers     uint64
+	_            structs.HostLayout
+	PacketsIn    uint64
+	BytesIn      uint64
+	PacketsOut   uint64
+	BytesOut     uint64
+	FlowsOpened  uint64
+	FlowsClosed  uint64
+	Syns         uint64
+	Resets       uint64
+	Headers      uint64
+	FlowsRevived uint64
 }
 
 type bpfMeta struct {
@@ -278,6 +297,7 @@ type bpfVip struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	bpfMapAdmitBatch      = "admit_batch"
 	bpfMapBanPrefixes     = "ban_prefixes"
 	bpfMapBans            = "bans"
 	bpfMapCheckFlows      = "check_flows"
@@ -313,11 +333,14 @@ const (
 	bpfMapSources         = "sources"
 	bpfMapVips            = "vips"
 	bpfMapWorkbenches     = "workbenches"
+	bpfProgAdmit          = "admit"
 	bpfProgDispatch       = "dispatch"
 	bpfProgExpire         = "expire"
 	bpfProgExpireOverflow = "expire_overflow"
 	bpfProgPass           = "pass"
 	bpfProgSteer          = "steer"
+	bpfVarAlwaysLookUp    = "always_look_up"
+	bpfVarDoubtLifetime   = "doubt_lifetime"
 	bpfVarEmbryoLifetime  = "embryo_lifetime"
 	bpfVarFlowMask        = "flow_mask"
 	bpfVarHashKey         = "hash_key"
@@ -367,6 +390,7 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
+	Admit          *ebpf.ProgramSpec `ebpf:"admit"`
 	Dispatch       *ebpf.ProgramSpec `ebpf:"dispatch"`
 	Expire         *ebpf.ProgramSpec `ebpf:"expire"`
 	ExpireOverflow *ebpf.ProgramSpec `ebpf:"expire_overflow"`
@@ -378,6 +402,7 @@ type bpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
+	AdmitBatch     *ebpf.MapSpec `ebpf:"admit_batch"`
 	BanPrefixes    *ebpf.MapSpec `ebpf:"ban_prefixes"`
 	Bans           *ebpf.MapSpec `ebpf:"bans"`
 	CheckFlows     *ebpf.MapSpec `ebpf:"check_flows"`
@@ -419,6 +444,8 @@ type bpfMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfVariableSpecs struct {
+	AlwaysLookUp   *ebpf.VariableSpec `ebpf:"always_look_up"`
+	DoubtLifetime  *ebpf.VariableSpec `ebpf:"doubt_lifetime"`
 	EmbryoLifetime *ebpf.VariableSpec `ebpf:"embryo_lifetime"`
 	FlowMask       *ebpf.VariableSpec `ebpf:"flow_mask"`
 	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
@@ -446,6 +473,7 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
+	AdmitBatch     *ebpf.Map `ebpf:"admit_batch"`
 	BanPrefixes    *ebpf.Map `ebpf:"ban_prefixes"`
 	Bans           *ebpf.Map `ebpf:"bans"`
 	CheckFlows     *ebpf.Map `ebpf:"check_flows"`
@@ -485,6 +513,7 @@ type bpfMaps struct {
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
+		m.AdmitBatch,
 		m.BanPrefixes,
 		m.Bans,
 		m.CheckFlows,
@@ -527,6 +556,8 @@ func (m *bpfMaps) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfVariables struct {
+	AlwaysLookUp   *ebpf.Variable `ebpf:"always_look_up"`
+	DoubtLifetime  *ebpf.Variable `ebpf:"doubt_lifetime"`
 	EmbryoLifetime *ebpf.Variable `ebpf:"embryo_lifetime"`
 	FlowMask       *ebpf.Variable `ebpf:"flow_mask"`
 	HashKey        *ebpf.Variable `ebpf:"hash_key"`
@@ -538,6 +569,7 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
+	Admit          *ebpf.Program `ebpf:"admit"`
 	Dispatch       *ebpf.Program `ebpf:"dispatch"`
 	Expire         *ebpf.Program `ebpf:"expire"`
 	ExpireOverflow *ebpf.Program `ebpf:"expire_overflow"`
@@ -547,6 +579,7 @@ type bpfPrograms struct {
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
+		p.Admit,
 		p.Dispatch,
 		p.Expire,
 		p.ExpireOverflow,

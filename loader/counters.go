@@ -38,6 +38,7 @@ func sumMember(cpus []bpfMemberCounters) (m MemberCounters) {
 		m.SYNs += c.Syns
 		m.Resets += c.Resets
 		m.Headers += c.Headers
+		m.FlowsRevived += c.FlowsRevived
 	}
 	return m
 }

@@ -61,7 +61,23 @@ func (d *Dataplane) mayBeDue(l [6]uint32, f *bpfFlow, now uint32) bool {
 		return idle > int32(l[FlowClosed])
 	}
 	state := f.Status & statusState
-	return state < uint32(len(l)) && idle > int32(min(l[state], l[FlowEstablished]))
+	switch {
+	case state >= uint32(len(l)):
+		return false
+	case f.Status&statusDoubts != 0 && f.Status&statusCountedClosed != 0:
+		return idle > int32(d.doubtLimit(f))
+	default:
+		return idle > int32(min(l[state], l[FlowEstablished]))
+	}
+}
+
+// doubtLimit is how long an entry outlives an end in doubt, as flow_expired
+// has it.
+func (d *Dataplane) doubtLimit(f *bpfFlow) uint32 {
+	if f.Seen-f.Opened < d.lifetimes[FlowHalfClosed] {
+		return d.lifetimes[FlowHalfClosed]
+	}
+	return d.doubt
 }
 
 // Kill ends flows: the packets of both sides are answered by a reset from now

@@ -19,7 +19,12 @@ const NoLine = ^uint32(0)
 const (
 	flowReverse = 1 << 31
 	lineLive    = 1 << 31
+	lineFree    = 0
 	statusState = 0xff
+
+	statusCountedClosed = 1 << 10
+	statusAdvanced      = 1 << 11
+	statusDoubts        = 1<<13 | 1<<14
 )
 
 // flowSize is a cache line.
@@ -51,11 +56,18 @@ func (d *Dataplane) Scan(ctx context.Context, visit func(Flow) bool) error {
 
 // scanLines visits every live line, both directions.
 func (d *Dataplane) scanLines(ctx context.Context, visit func(line uint32, f *bpfFlow) bool) error {
+	return d.readLines(ctx, readLine, visit)
+}
+
+// lineReader copies a line; false where there is nothing in it to visit.
+type lineReader func(mem []byte, f *bpfFlow) bool
+
+func (d *Dataplane) readLines(ctx context.Context, read lineReader, visit func(line uint32, f *bpfFlow) bool) error {
 	for first := uint32(0); first < d.lines; first += windowLines {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		more, err := d.scanWindow(first, min(windowLines, d.lines-first), visit)
+		more, err := d.readWindow(first, min(windowLines, d.lines-first), read, visit)
 		if err != nil || !more {
 			return err
 		}
@@ -63,7 +75,7 @@ func (d *Dataplane) scanLines(ctx context.Context, visit func(line uint32, f *bp
 	return nil
 }
 
-func (d *Dataplane) scanWindow(first, count uint32, visit func(line uint32, f *bpfFlow) bool) (more bool, err error) {
+func (d *Dataplane) readWindow(first, count uint32, read lineReader, visit func(line uint32, f *bpfFlow) bool) (more bool, err error) {
 	mem, err := unix.Mmap(d.objs.Flows.FD(), int64(first)*flowSize, int(count)*flowSize, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return false, fmt.Errorf("map flow table from line %d: %v", first, err)
@@ -71,7 +83,7 @@ func (d *Dataplane) scanWindow(first, count uint32, visit func(line uint32, f *b
 	defer func() { err = errors.Join(err, unix.Munmap(mem)) }()
 	for i := range count {
 		var f bpfFlow
-		if readLine(mem[i*flowSize:(i+1)*flowSize], &f) && !visit(first+i, &f) {
+		if read(mem[i*flowSize:(i+1)*flowSize], &f) && !visit(first+i, &f) {
 			return false, nil
 		}
 	}
@@ -175,5 +187,13 @@ func (d *Dataplane) find(key bpfFlowKey, hash uint64) (uint32, *bpfFlow, error) 
 // FlowHash is the ring entry a client of the service falls on. It needs no
 // record in the maps.
 func (d *Dataplane) FlowHash(client netip.AddrPort, s Service) (entry int) {
-	return ringEntry(d.key.flow(client, d.key.salt(s.Listen)))
+	return d.key.entry(client, s, d.key.salt(s.Listen))
+}
+
+// entry is the ring entry a client falls on.
+func (k hashKey) entry(client netip.AddrPort, s Service, salt uint64) int {
+	if s.ByClient {
+		client = netip.AddrPortFrom(client.Addr(), 0)
+	}
+	return ringEntry(k.flow(client, salt))
 }

@@ -42,6 +42,9 @@ type Options struct {
 	MaxFlows  int
 	Key       [16]byte
 	Lifetimes Lifetimes
+	// AlwaysLookUp makes the programs ask the flow table for every packet, as
+	// if every ring entry were in doubt.
+	AlwaysLookUp bool
 }
 
 // Dataplane is the set of programs and maps of one node. Its methods may be
@@ -54,6 +57,8 @@ type Dataplane struct {
 	lines uint32
 
 	lifetimes [6]uint32
+	embryo    uint32 // ticks
+	doubt     uint32 // ticks
 
 	mu          sync.Mutex // guards what follows and changes of the records below
 	attachments []Attachment
@@ -64,6 +69,10 @@ type Dataplane struct {
 	owners      map[netip.Addr]uint32
 	rings       map[ServiceID]*Ring
 	hops        map[NextHopID]NextHop
+
+	// ringUse is held for reading where rings are read without mu, so that none
+	// is unmapped meanwhile.
+	ringUse sync.RWMutex
 
 	expireMu sync.Mutex                    // one batch of the expire programs at a time
 	around   func(call func() error) error // nil outside tests
@@ -84,7 +93,8 @@ func Open(o Options) (*Dataplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataplane{pins: p, lock: lock, key: newHashKey(o.Key), lines: flowLines(o.MaxFlows), lifetimes: o.Lifetimes.byState()}
+	d := &Dataplane{pins: p, lock: lock, key: newHashKey(o.Key), lines: flowLines(o.MaxFlows)}
+	d.lifetimes, d.embryo, d.doubt = o.Lifetimes.byState(), ticks(o.Lifetimes.Embryo), ticks(o.Lifetimes.Doubt)
 	if err := d.open(o); err != nil {
 		return nil, errors.Join(err, d.abandon())
 	}
@@ -127,7 +137,7 @@ func (d *Dataplane) load(o Options) error {
 	}
 	size(spec, o.MaxFlows)
 	pinByName(spec)
-	if err := setConstants(spec, d.key, d.lines, o.Lifetimes); err != nil {
+	if err := setConstants(spec, d.key, d.lines, o); err != nil {
 		return err
 	}
 	opts := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.pins.maps()}}

@@ -8,8 +8,11 @@ import (
 
 // Bits of a status word, bpf/shared.h.
 const (
-	finClient  = 1 << 8
-	finBackend = 1 << 9
+	finClient    = 1 << 8
+	finBackend   = 1 << 9
+	doubtClient  = 1 << 13
+	doubtBackend = 1 << 14
+	wasReset     = 1 << 15
 )
 
 // testRace: packets of the two directions meet on two CPUs, each of which has
@@ -22,10 +25,12 @@ func testRace(t *testing.T, r *rig) {
 		back uint32 // the entry for answers when the client's FIN comes
 		want uint32 // and after it
 	}{
-		{"one FIN", uint32(FlowEstablished), finClient | uint32(FlowHalfClosed)},
+		{"one FIN", uint32(FlowEstablished), finClient | doubtClient | uint32(FlowHalfClosed)},
 		{"two FINs", finBackend | uint32(FlowHalfClosed), both | uint32(FlowClosed)},
-		{"FIN and reset", uint32(FlowClosed), finClient | uint32(FlowClosed)},
-		{"FIN and kill", uint32(FlowKilled), finClient | uint32(FlowKilled)},
+		{"two FINs in doubt", finBackend | doubtBackend | uint32(FlowHalfClosed), both | doubtClient | doubtBackend | uint32(FlowClosed)},
+		{"FIN and reset", wasReset | uint32(FlowClosed), finClient | wasReset | uint32(FlowClosed)},
+		{"FIN and reset in doubt", doubtBackend | uint32(FlowClosed), finClient | doubtClient | doubtBackend | uint32(FlowClosed)},
+		{"FIN and kill", uint32(FlowKilled), finClient | doubtClient | uint32(FlowKilled)},
 	} {
 		r.plain(t, natKinds, func(t *testing.T, s stand) {
 			t.Run(race.name, func(t *testing.T) {

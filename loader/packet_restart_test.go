@@ -51,19 +51,11 @@ func testChallenged(t *testing.T, c *talk) {
 		{say: "challenge ACK", from: fromBackend, flags: frame.ACK, forged: true,
 			tweak: func(f *frame.Frame) { f.Seq, f.Ack = down, up }, state: FlowEstablished},
 		{flags: frame.RST, forged: true, tweak: func(f *frame.Frame) { f.Seq = up }, member: closed, state: FlowClosed},
-		{flags: frame.SYN, again: true, state: FlowClosed, service: unreturned(c.kind)},
+		{say: "bound by an end in doubt", flags: frame.SYN, again: true, state: FlowClosed},
 		{from: fromBackend, flags: frame.SYN | frame.ACK, state: FlowClosed},
 		{flags: frame.ACK, member: opened, state: FlowEstablished},
 	})
 	c.play(t, natTalks["data and FIN of the client first"])
-}
-
-// unreturned is what a repeated SYN counts where the client's address is kept.
-func unreturned(k kind) ServiceCounters {
-	if k == keep {
-		return ServiceCounters{NoReturnPath: 1}
-	}
-	return ServiceCounters{}
 }
 
 // reuse is a handshake on a tuple whose old entry still stands in state.
@@ -114,9 +106,13 @@ func testRestartDSR(t *testing.T, c *talk) {
 	})
 }
 
-// testReuseDSR: after the end the ring decides anew.
+// testReuseDSR: after an end beyond doubt the ring decides anew.
 func testReuseDSR(t *testing.T, c *talk) {
-	c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
+	c.play(t, []step{
+		{flags: frame.FIN | frame.ACK, state: FlowHalfClosed},
+		{flags: frame.ACK, state: FlowHalfClosed},
+		{flags: frame.RST, member: closed, state: FlowClosed},
+	})
 	defer c.aim(t, membersOf(c.id)[1])()
 	n := c.talkOf(t, c.client)
 	n.up = c.up

@@ -180,6 +180,7 @@ func (r *rig) stands(t *testing.T, kinds []kind, run func(t *testing.T, s stand)
 				t.Run(fmt.Sprintf("%s %s %s", k, f.name, name), func(t *testing.T) {
 					r.setHops(t, outer(tags))
 					defer r.setHops(t, 0)
+					defer r.clear(t) // or flows of one case would give way to another's
 					run(t, stand{rig: r, family: f, kind: k, id: k.id(f), svc: k.service(f), tags: tags})
 				})
 			}

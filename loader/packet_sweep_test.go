@@ -108,7 +108,7 @@ func testSweepOrphan(t *testing.T, s stand) {
 	s.clear(t)
 	defer s.clear(t)
 	c := s.established(t, 0)
-	c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
+	c.play(t, natTalks["data and FIN of the client first"])
 	key, hash := c.backKey(), c.backHash()
 	c.restart()
 	c.play(t, reuse(FlowClosed))

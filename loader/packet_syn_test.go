@@ -179,3 +179,11 @@ func testRingMoves(t *testing.T, s stand) {
 		moved.play(t, handshake()[1:])
 	})
 }
+
+// unreturned is what a repeated SYN counts where the client's address is kept.
+func unreturned(k kind) ServiceCounters {
+	if k == keep {
+		return ServiceCounters{NoReturnPath: 1}
+	}
+	return ServiceCounters{}
+}

@@ -13,6 +13,8 @@ func TestPackets(t *testing.T) {
 	}{
 		{"foreign", testForeign},
 		{"handshake", testHandshake},
+		{"short way", testShort},
+		{"end", testEnd},
 		{"odd", testOdd},
 		{"hop", testHop},
 		{"unknown", testUnknown},

@@ -22,6 +22,7 @@ var unpinned = map[string]bool{
 	"expire_batch":     true,
 	"expire_key_batch": true,
 	"icmp_credits":     true,
+	"admit_batch":      true,
 	"scratches":        true,
 	"workbenches":      true,
 	".rodata":          true,

@@ -14,6 +14,15 @@ import (
 // ringMember masks the member out of a ring word, RING_MEMBER_MASK.
 const ringMember = 0x00ffffff
 
+// Marks of a ring word, RING_MOVED_NEW and those that follow it.
+const (
+	movedNew   = 1 << 31
+	movedOld   = 1 << 30
+	pendingNew = 1 << 29
+	pendingOld = 1 << 28
+	refreshed  = 1 << 27
+)
+
 // The map holds RING_WORDS entries an element: an array pads values to 8 bytes.
 const (
 	ringElement  = 8
@@ -25,6 +34,7 @@ const (
 type Ring struct {
 	mem     []byte
 	entries *ebpf.Map
+	gone    bool // guarded by Dataplane.ringUse
 }
 
 // Get returns the member of entry i, 0 for none. i must be in [0, RingEntries).
@@ -32,13 +42,25 @@ func (r *Ring) Get(i int) MemberID {
 	return MemberID(atomic.LoadUint32(r.word(i)) & ringMember)
 }
 
-// Set makes m the member of entry i, in one 32-bit store. Marks of the entry
-// are left alone.
+// Set makes m the member of entry i. A change marks the entry as moved in the
+// same 32-bit store, so that the programs look its flows up from then on; other
+// marks are left alone.
 func (r *Ring) Set(i int, m MemberID) {
+	r.change(i, func(old uint32) uint32 {
+		if old&ringMember == uint32(m)&ringMember {
+			return old
+		}
+		return old&^ringMember | uint32(m)&ringMember | movedNew
+	})
+}
+
+// change replaces the word of entry i by what edit makes of it, in one store.
+func (r *Ring) change(i int, edit func(old uint32) uint32) {
 	w := r.word(i)
 	for {
 		old := atomic.LoadUint32(w)
-		if atomic.CompareAndSwapUint32(w, old, old&^ringMember|uint32(m)&ringMember) {
+		word := edit(old)
+		if word == old || atomic.CompareAndSwapUint32(w, old, word) {
 			return
 		}
 	}
@@ -111,7 +133,10 @@ func (d *Dataplane) dropRing(id ServiceID) error {
 		return fmt.Errorf("delete ring of service %d: %v", id, err)
 	}
 	if r, ok := d.rings[id]; ok {
+		d.ringUse.Lock()
+		defer d.ringUse.Unlock()
 		delete(d.rings, id)
+		r.gone = true
 		if err := r.close(); err != nil {
 			return fmt.Errorf("unmap ring of service %d: %v", id, err)
 		}

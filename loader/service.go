@@ -13,6 +13,7 @@ import (
 const (
 	serviceKeep    = 1 << 0
 	serviceRemoved = 1 << 1
+	serviceClient  = 1 << 2
 )
 
 // Services returns the services the maps hold, whether published or not.
@@ -64,6 +65,9 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 	if s.Removed {
 		r.Flags |= serviceRemoved
 	}
+	if s.ByClient {
+		r.Flags |= serviceClient
+	}
 	// The programs pick a place, not an address: every place is filled.
 	for i := range r.Pool {
 		if len(s.Pool) > 0 {
@@ -79,6 +83,7 @@ func decodeService(r bpfService) Service {
 		Mode:       Mode(r.Mode),
 		KeepClient: r.Flags&serviceKeep != 0,
 		Removed:    r.Flags&serviceRemoved != 0,
+		ByClient:   r.Flags&serviceClient != 0,
 	}
 	for i := range min(r.PoolLen, MaxPool) {
 		s.Pool = append(s.Pool, fromAddr(r.Pool[i]))

@@ -44,6 +44,7 @@ func (l Lifetimes) withDefaults() Lifetimes {
 	or(&l.HalfClosed, 2*time.Minute)
 	or(&l.Closed, 10*time.Second)
 	or(&l.Young, 10*time.Second)
+	or(&l.Doubt, min(2*time.Hour+15*time.Minute, l.Established))
 	return l
 }
 
@@ -61,13 +62,16 @@ func (l Lifetimes) byState() [6]uint32 {
 }
 
 // setConstants fills what the programs hold as constants.
-func setConstants(spec *ebpf.CollectionSpec, key hashKey, lines uint32, l Lifetimes) error {
+func setConstants(spec *ebpf.CollectionSpec, key hashKey, lines uint32, o Options) error {
+	l := o.Lifetimes
 	for name, value := range map[string]any{
 		"hash_key":        [2]uint64(key),
 		"flow_mask":       lines - 1,
 		"lifetime":        l.byState(),
 		"embryo_lifetime": ticks(l.Embryo),
 		"young_proof":     ticks(l.Young),
+		"doubt_lifetime":  ticks(l.Doubt),
+		"always_look_up":  boolWord(o.AlwaysLookUp),
 	} {
 		v, ok := spec.Variables[name]
 		if !ok {
@@ -78,4 +82,11 @@ func setConstants(spec *ebpf.CollectionSpec, key hashKey, lines uint32, l Lifeti
 		}
 	}
 	return nil
+}
+
+func boolWord(on bool) uint32 {
+	if on {
+		return 1
+	}
+	return 0
 }

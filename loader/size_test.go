@@ -31,11 +31,11 @@ func TestLifetimesInTicks(t *testing.T) {
 			t.Errorf("%s is %d ticks, want %d", d, got, want)
 		}
 	}
-	defaults := Lifetimes{Embryo: time.Minute, Established: 120 * time.Hour, HalfClosed: 2 * time.Minute, Closed: 10 * time.Second, Young: 10 * time.Second}
+	defaults := Lifetimes{Embryo: time.Minute, Established: 120 * time.Hour, HalfClosed: 2 * time.Minute, Closed: 10 * time.Second, Young: 10 * time.Second, Doubt: 135 * time.Minute}
 	if got := (Lifetimes{}).withDefaults(); got != defaults {
 		t.Errorf("defaults are %+v, want %+v", got, defaults)
 	}
-	set := Lifetimes{Embryo: 1, Established: 2, HalfClosed: 3, Closed: 4, Young: 5}
+	set := Lifetimes{Embryo: 1, Established: 2, HalfClosed: 3, Closed: 4, Young: 5, Doubt: 6}
 	if got := set.withDefaults(); got != set {
 		t.Errorf("%+v became %+v", set, got)
 	}

@@ -53,6 +53,9 @@ type Service struct {
 	// Pool are the source addresses towards backends (nat without KeepClient),
 	// at most MaxPool, of the VIP's family.
 	Pool []netip.Addr
+	// ByClient makes the ring entry a matter of the client's address alone, so
+	// that all its flows meet one backend.
+	ByClient bool
 	// Removed marks a service that left the settings while flows of it live.
 	Removed bool
 }
@@ -92,6 +95,7 @@ type MemberCounters struct {
 	SYNs                 uint64
 	Resets               uint64
 	Headers              uint64
+	FlowsRevived         uint64 // counted closed, and found to live on
 }
 
 // ServiceCounters are the sums over all CPUs for one service.
@@ -148,6 +152,8 @@ const (
 	EventRefused
 	// EventNeighbour asks user space to resolve Client on Interface.
 	EventNeighbour
+	// EventRevived is a flow that goes on after it was told closed.
+	EventRevived
 )
 
 // Event is one record of the event ring buffer.
@@ -171,4 +177,7 @@ type Lifetimes struct {
 	HalfClosed  time.Duration // one side sent FIN [2m]
 	Closed      time.Duration // both sides sent FIN, or a reset was seen [10s]
 	Young       time.Duration // one-way modes: how long a handshake seen from one side may wait for proof [10s]
+	// Doubt is how long an entry outlives a FIN or RST that anybody may have
+	// sent [2h15m]: an idle session with TCP keepalive speaks before it is over.
+	Doubt time.Duration
 }

@@ -19,6 +19,9 @@ type Counters struct {
 	SYNs        uint64 `json:"syns"`
 	Resets      uint64 `json:"resets"`
 	Headers     uint64 `json:"headers"`
+	// FlowsRevived are flows that were counted closed and went on: someone else
+	// than their ends had sent a FIN or a reset.
+	FlowsRevived uint64 `json:"flows_revived"`
 }
 
 func (c Counters) plus(d Counters) Counters {
@@ -31,6 +34,7 @@ func (c Counters) plus(d Counters) Counters {
 	c.SYNs += d.SYNs
 	c.Resets += d.Resets
 	c.Headers += d.Headers
+	c.FlowsRevived += d.FlowsRevived
 	return c
 }
 
@@ -44,6 +48,7 @@ func (c Counters) minus(d Counters) Counters {
 	c.SYNs -= d.SYNs
 	c.Resets -= d.Resets
 	c.Headers -= d.Headers
+	c.FlowsRevived -= d.FlowsRevived
 	return c
 }
 
@@ -51,7 +56,8 @@ func (c Counters) below(d Counters) bool {
 	return c.PacketsIn < d.PacketsIn || c.BytesIn < d.BytesIn ||
 		c.PacketsOut < d.PacketsOut || c.BytesOut < d.BytesOut ||
 		c.FlowsOpened < d.FlowsOpened || c.FlowsClosed < d.FlowsClosed ||
-		c.SYNs < d.SYNs || c.Resets < d.Resets || c.Headers < d.Headers
+		c.SYNs < d.SYNs || c.Resets < d.Resets || c.Headers < d.Headers ||
+		c.FlowsRevived < d.FlowsRevived
 }
 
 // ServiceCounters are what was counted for a service as a whole, with the same
@@ -130,7 +136,8 @@ func readCounters(dp Dataplane) (readings, error) {
 // at one instant, so a close may be seen before its open.
 func (r readings) flowsNow(id loader.MemberID) uint64 {
 	c := r.members[id]
-	return c.FlowsOpened - min(c.FlowsClosed, c.FlowsOpened)
+	opened := c.FlowsOpened + c.FlowsRevived
+	return opened - min(c.FlowsClosed, opened)
 }
 
 // flowsByBackend sums the living flows of each backend over its services.

@@ -69,7 +69,7 @@ func (t *Table) crossCheck(x *index, before, after readings) {
 	for id, c := range after.members {
 		was, seen, now := before.members[id], x.of(id), after.flowsNow(id)
 		switch {
-		case c.FlowsOpened != was.FlowsOpened || c.FlowsClosed != was.FlowsClosed:
+		case c.FlowsOpened != was.FlowsOpened || c.FlowsClosed != was.FlowsClosed || c.FlowsRevived != was.FlowsRevived:
 		case now >= uint64(seen.open()) && now <= uint64(seen.all()):
 			t.agree(id)
 		default:

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The ring of a service, and the short way past the flow table.
+ *
+ * Invariant: a ring word without marks has no living flow, embryo or
+ * established, that names another member. So a packet that begins or ends
+ * nothing may go where such a word says without a look at the table. It holds
+ * because marks come before what they announce: a new member and moved are one
+ * store, whoever inserts a flow that differs from its word sets moved first, a
+ * SYN sets pending before it leaves an embryo, and only the sweep of user space
+ * clears a mark, after it found nothing that contradicts the word.
+ *
+ * A mark is set in the new generation: the old one may be cleared meanwhile.
+ */
+#pragma once
+
+#include "hash.h"
+#include "maps.h"
+
+/* The entry a client of the service falls on. */
+static __always_inline __u32 ring_entry(const struct addr *client, __be16 port, const struct service *svc)
+{
+	return hash_ring_entry(flow_hash(client, svc->flags & SERVICE_CLIENT ? 0 : port, svc->salt));
+}
+
+/* The word of a ring entry, or NULL where the service has no ring. */
+static __always_inline __u32 *ring_word(__u32 service, __u32 entry)
+{
+	void *ring = bpf_map_lookup_elem(&rings, &service);
+	__u32 element = entry / RING_WORDS, *words;
+
+	if (!ring)
+		return NULL;
+	words = bpf_map_lookup_elem(ring, &element);
+	return words ? words + entry % RING_WORDS : NULL;
+}
+
+static __always_inline __u32 ring_member(const __u32 *word)
+{
+	return word ? *word & RING_MEMBER_MASK : NO_MEMBER;
+}
+
+/* A plain look first: most often the mark stands, and the word's cache line is
+ * read by every CPU. */
+static __always_inline void ring_mark(__u32 *word, __u32 mark)
+{
+	if (word && !(*(volatile __u32 *)word & mark))
+		__sync_fetch_and_or(word, mark);
+}
+
+/* Before a flow of member is inserted below the word. */
+static __always_inline void ring_differs(__u32 *word, __u32 member)
+{
+	if (word && ring_member(word) != member)
+		ring_mark(word, RING_MOVED_NEW);
+}
