@@ -177,7 +177,7 @@ func TestCrashInAModeChange(t *testing.T) {
 	}
 	// As a crash would have left it: both there, the new one published.
 	r.dp.services[2] = recordOf(with(serving("b1"), dsr))
-	r.dp.rings[2] = &fakeRing{d: r.dp, service: 2}
+	r.dp.rings[2] = &fakeRing{d: r.dp, service: 2, Ring: loader.NewRing()}
 	r.dp.published[vip] = 2
 	for _, mode := range []func(*config.Service){dsr, func(*config.Service) {}} {
 		r.restart()
@@ -196,7 +196,7 @@ func TestUnpublishedServiceIsOfNoUse(t *testing.T) {
 	r.allUp()
 	client, _ := r.flow(vip)
 	r.dp.services[2] = recordOf(with(serving("b1"), dsr))
-	r.dp.rings[2] = &fakeRing{d: r.dp, service: 2}
+	r.dp.rings[2] = &fakeRing{d: r.dp, service: 2, Ring: loader.NewRing()}
 	r.dp.members[2] = loader.Member{Service: 2, Addr: backendAddr("b1"), NextHop: 1}
 	r.dp.published[vip] = 2
 	r.restart()

@@ -3,6 +3,7 @@ package steering
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"sluice/loader"
 )
@@ -43,6 +44,14 @@ type Dataplane interface {
 	// Scan visits every flow until visit returns false. A flow that comes or
 	// goes meanwhile may be missed; one that stays is visited exactly once.
 	Scan(ctx context.Context, visit func(loader.Flow) bool) error
+	// Doubts looks through flows and handshakes completely and returns which
+	// marks the ring entries of one-way services must keep. What begins
+	// meanwhile may be missed: its marks are new.
+	Doubts(ctx context.Context) (map[loader.ServiceID]*loader.Found, error)
+	// MarksKept returns when KeepMarks was called last, by whatever process; 0
+	// is never.
+	MarksKept() (time.Duration, error)
+	KeepMarks() error
 	// Find returns the flow of a client with a service, if there is one.
 	Find(id loader.ServiceID, client netip.AddrPort) (f loader.Flow, found bool, err error)
 	// Expire removes the flows that are past their lifetime.
@@ -56,11 +65,21 @@ type Dataplane interface {
 	FlowHash(client netip.AddrPort, s loader.Service) (entry int)
 }
 
-// Ring is the ring of one service, as long as its record lives. Get and Set
-// are single loads and stores that packets may race with.
+// Ring is the ring of one service, as long as its record lives. Each change of
+// an entry is one store that packets may race with.
 type Ring interface {
 	Get(entry int) loader.MemberID
+	// Set also marks an entry that changes as moved.
 	Set(entry int, m loader.MemberID)
+	// Turn makes the new generation of marks old, Settle clears the old one but
+	// where found has it.
+	Turn(loader.Marks)
+	Settle(marks loader.Marks, found *loader.Found)
+	// Refresh has the flows of entries from up to, and without, to looked up;
+	// Doubt marks all entries as moved.
+	Refresh(from, to int)
+	Doubt()
+	Count() loader.MarkCount
 }
 
 // loaded narrows the concrete ring to the interface.

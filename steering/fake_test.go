@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"sluice/loader"
@@ -43,6 +42,8 @@ type fakeDataplane struct {
 	meanwhile func()
 	// misdirected is what must never happen.
 	misdirected []string
+
+	marksKept time.Duration
 
 	events chan loader.Event
 	closed chan struct{}
@@ -147,7 +148,7 @@ func (d *fakeDataplane) PutService(id loader.ServiceID, s loader.Service) error 
 		d.misdirect("service id %d", id)
 	}
 	if !exists {
-		d.rings[id] = &fakeRing{d: d, service: id}
+		d.rings[id] = &fakeRing{d: d, service: id, Ring: loader.NewRing()}
 	}
 	d.services[id] = s
 	return nil
@@ -356,6 +357,58 @@ func (d *fakeDataplane) Scan(ctx context.Context, visit func(loader.Flow) bool) 
 	return nil
 }
 
+func (d *fakeDataplane) Doubts(context.Context) (map[loader.ServiceID]*loader.Found, error) {
+	if err := d.enter("Doubts"); err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	found := map[loader.ServiceID]*loader.Found{}
+	note := func(k flowKey, m loader.MemberID, marks loader.Marks) {
+		at := d.FlowHash(k.client, d.services[k.service])
+		if r := d.rings[k.service]; r == nil || !d.services[k.service].Mode.OneWay() {
+			return
+		} else if r.Get(at) != m {
+			marks |= loader.Moved
+		}
+		if found[k.service] == nil {
+			found[k.service] = &loader.Found{}
+		}
+		found[k.service].Add(at, marks)
+	}
+	for k, e := range d.embryos {
+		if d.clock.monotonic()-e.made <= d.lifetimes.Embryo {
+			note(k, e.member, loader.Pending)
+		}
+	}
+	for k, f := range d.flows {
+		switch {
+		case d.expired(f):
+		case f.state == loader.FlowEstablished:
+			note(k, f.member, 0)
+		default:
+			note(k, f.member, loader.Pending)
+		}
+	}
+	return found, nil
+}
+
+func (d *fakeDataplane) MarksKept() (time.Duration, error) {
+	if err := d.enter("MarksKept"); err != nil {
+		return 0, err
+	}
+	defer d.mu.Unlock()
+	return d.marksKept, nil
+}
+
+func (d *fakeDataplane) KeepMarks() error {
+	if err := d.enter("KeepMarks"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	d.marksKept = d.clock.monotonic()
+	return nil
+}
+
 func (d *fakeDataplane) expired(f *fakeFlow) bool {
 	life := map[loader.FlowState]time.Duration{
 		loader.FlowYoung: d.lifetimes.Closed, loader.FlowEstablished: d.lifetimes.Established,
@@ -426,11 +479,7 @@ func (d *fakeDataplane) FlowHash(client netip.AddrPort, s loader.Service) int {
 type fakeRing struct {
 	d       *fakeDataplane
 	service loader.ServiceID
-	words   [ring.Entries]atomic.Uint32
-}
-
-func (r *fakeRing) Get(entry int) loader.MemberID {
-	return loader.MemberID(r.words[entry].Load())
+	*loader.Ring
 }
 
 func (r *fakeRing) Set(entry int, m loader.MemberID) {
@@ -443,14 +492,14 @@ func (r *fakeRing) Set(entry int, m loader.MemberID) {
 		r.d.misdirect("ring of %d names member %d, which is %+v", r.service, m, record)
 	}
 	r.d.sets++
-	r.words[entry].Store(uint32(m))
+	r.Ring.Set(entry, m)
 }
 
 // named returns the members in the ring.
 func (r *fakeRing) named() map[loader.MemberID]int {
 	found := map[loader.MemberID]int{}
 	last, run := r.Get(0), 0
-	for i := range r.words {
+	for i := range ring.Entries {
 		if m := r.Get(i); m != last {
 			found[last] += run
 			last, run = m, 0

@@ -26,8 +26,9 @@ type model struct {
 	// until the first settings.
 	orders map[netip.AddrPort]order
 	ledger ledger
-	// embryo is how long a handshake may take.
-	embryo time.Duration
+	// embryo is how long a handshake may take, established how long a flow may
+	// be silent.
+	embryo, established time.Duration
 	// applied says that settings were applied since the start.
 	applied bool
 }
@@ -39,12 +40,15 @@ func newModel() *model {
 		backends: map[netip.AddrPort]backend{},
 		verdicts: map[CheckID]verdict{},
 		ledger:   newLedger(),
-		embryo:   defaultEmbryo,
+		embryo:   defaultEmbryo, established: defaultEstablished,
 	}
 }
 
-// defaultEmbryo is the dataplane's default.
-const defaultEmbryo = time.Minute
+// The dataplane's defaults.
+const (
+	defaultEmbryo      = time.Minute
+	defaultEstablished = 120 * time.Hour
+)
 
 func (m *model) clone() *model {
 	next := *m

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/config"
+	"sluice/steering/ring"
 )
 
 var bg = context.Background()
@@ -256,7 +257,7 @@ func TestWeightsShareTheRing(t *testing.T) {
 		held[nameOf(r.dp.members[id].Addr)] = float64(n)
 	}
 	for _, m := range r.status().Services[0].Members {
-		if got := held[m.Name] / float64(len(r.dp.rings[1].words)); got < m.Share-0.01 || got > m.Share+0.01 {
+		if got := held[m.Name] / ring.Entries; got < m.Share-0.01 || got > m.Share+0.01 {
 			t.Errorf("%s holds %.3f of the ring, weight %d is a share of %.3f", m.Name, got, m.Weight, m.Share)
 		}
 	}

@@ -34,6 +34,7 @@ func (d *fakeDataplane) syn(client, listen netip.AddrPort) (backend netip.AddrPo
 	c := d.memberCounts[member]
 	c.SYNs++
 	d.memberCounts[member] = c
+	d.rings[id].mark(d.FlowHash(client, d.services[id]))
 	d.embryos[k] = &fakeEmbryo{member: member, backend: backend, made: d.clock.monotonic()}
 	return backend, ok
 }
@@ -98,8 +99,14 @@ func (d *fakeDataplane) data(client, listen netip.AddrPort) (netip.AddrPort, boo
 	if f == nil || f.state >= loader.FlowClosed || d.expired(f) {
 		return netip.AddrPort{}, false
 	}
-	f.seen = d.clock.monotonic()
-	backend, ok := d.deliver(id, f.member)
+	// A one-way service's packet passes the table by where the ring is clear.
+	member, at := f.member, d.FlowHash(client, d.services[id])
+	if r := d.rings[id]; d.services[id].Mode.OneWay() && !r.InDoubt(at) {
+		member = r.Get(at)
+	} else {
+		f.seen = d.clock.monotonic()
+	}
+	backend, ok := d.deliver(id, member)
 	if ok && backend != f.backend {
 		d.misdirect("flow of %v moved from %v to %v", client, f.backend, backend)
 	}
@@ -114,4 +121,12 @@ func (d *fakeDataplane) fin(client, listen netip.AddrPort) {
 		f.state, f.seen = loader.FlowClosed, d.clock.monotonic()
 		d.countClosed(f)
 	}
+}
+
+// mark does what a SYN does before it leaves an embryo.
+func (r *fakeRing) mark(entry int) {
+	if !r.d.services[r.service].Mode.OneWay() {
+		return
+	}
+	r.Announce(entry, loader.Pending)
 }

@@ -1,6 +1,7 @@
 package steering
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -34,9 +35,8 @@ func (t *Table) plan(m *model, s *config.Settings) error {
 		serving: map[loader.MemberID]bool{},
 	}
 	m.ledger = m.ledger.edit()
-	if m.embryo = s.Dataplane.Lifetimes.Embryo; m.embryo == 0 {
-		m.embryo = defaultEmbryo
-	}
+	m.embryo = cmp.Or(s.Dataplane.Lifetimes.Embryo, defaultEmbryo)
+	m.established = cmp.Or(s.Dataplane.Lifetimes.Established, defaultEstablished)
 	p.unname()
 	for _, cfg := range s.Services {
 		if err := p.service(cfg); err != nil {

@@ -47,6 +47,9 @@ type Options struct {
 	// Log gets changes of state and what goes wrong; nil discards.
 	Log *slog.Logger
 
+	// refreshFor is how long the flows of an entry are looked up at a time.
+	refreshFor time.Duration
+
 	// What tests replace.
 	now       func() time.Time
 	monotonic func() time.Duration
@@ -59,6 +62,9 @@ func (o *Options) complete() error {
 	}
 	if o.SweepPeriod == 0 {
 		o.SweepPeriod = 10 * time.Second
+	}
+	if o.refreshFor == 0 {
+		o.refreshFor = refreshFor
 	}
 	if !o.CheckNet4.IsValid() {
 		o.CheckNet4 = netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, 64}), 18)
@@ -123,6 +129,9 @@ type Table struct {
 
 	// drifted counts sweeps in a row; whoever sweeps has it.
 	drifted map[loader.MemberID]int
+	marks   marker
+	// marked is how the last pass left the rings.
+	marked atomic.Pointer[map[loader.ServiceID]loader.MarkCount]
 
 	resets resets
 	alarms alarms
@@ -152,6 +161,9 @@ func New(dp Dataplane, opt Options) (*Table, error) {
 		return nil, fmt.Errorf("adopt dataplane: %v", err)
 	}
 	t.model.Store(m)
+	if err := t.adoptMarks(m); err != nil {
+		return nil, fmt.Errorf("adopt dataplane: %v", err)
+	}
 	if _, err := t.sweep(context.Background(), 0); err != nil {
 		return nil, fmt.Errorf("adopt dataplane: %v", err)
 	}
