@@ -41,6 +41,7 @@ __noinline int admit_flow(const struct admitted *a, struct flow *from, __u32 tic
 	c = member_count(member);
 	if (c)
 		__sync_fetch_and_add(&c->flows_opened, 1);
+	source_opened(&a->client);
 	return 1;
 }
 

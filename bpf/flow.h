@@ -110,6 +110,7 @@ __noinline int flow_count_revived(struct flow *f, __u32 service)
 	c = member_count(f->member);
 	if (c)
 		__sync_fetch_and_add(&c->flows_revived, 1);
+	source_opened(&f->addr);
 	event_flow(EVENT_REVIVED, service, &f->addr, f->port, &f->peer, f->peer_port, f->member);
 	return 1;
 }

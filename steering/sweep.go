@@ -142,7 +142,7 @@ func (t *Table) pass(ctx context.Context) {
 		x, err = t.sweep(ctx, 0)
 	}
 	if err == nil {
-		err = errors.Join(t.endFlows(x), t.reap(x))
+		err = errors.Join(t.endFlows(x), t.reap(x), t.sweepMarks(ctx))
 	}
 	if err == nil {
 		t.alarms.clear(key)
