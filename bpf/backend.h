@@ -188,6 +188,7 @@ struct scratch {
 	struct stage s;
 	struct target t;
 	struct answer a;
+	struct flow_key key; /* of an answer */
 	struct way w;
 	struct quote q;
 	struct envelope e;
@@ -202,33 +203,31 @@ struct {
 
 /* Follows a flow's packet from the backend. */
 static __always_inline void follow_backend(const struct packet *p, const struct answer *a, const struct service *svc,
-					   struct flow *flow)
+					   struct flow *flow, struct flow_key *key)
 {
-	struct flow_key key;
-
 	if (!flow_follow(p, flow, STATUS_FIN_BACKEND, 0))
 		return;
-	service_key(&key, a->service, &a->client, a->client_port);
-	follow_counterpart(&key, flow_hash(&key.addr, key.port, svc->salt), flow->status, STATUS_FIN_BACKEND,
+	service_key(key, a->service, &a->client, a->client_port);
+	follow_counterpart(key, flow_hash(&key->addr, key->port, svc->salt), flow->status, STATUS_FIN_BACKEND,
 			   a->service);
 }
 
 /* A packet from a nat backend's addr:port. Only what has an entry is ours: the
  * gateway may talk to the backend itself. */
-static __always_inline int from_backend(struct xdp_md *ctx, const struct frame *f, struct scratch *x, __u32 host)
+static __noinline int from_backend(struct xdp_md *ctx, const struct frame *f, struct scratch *x, __u32 host)
 {
 	struct packet *p = &x->p;
 	struct answer *a = &x->a;
 	struct way *w = &x->w;
+	struct flow_key *key = &x->key;
 	enum drop_reason reason;
-	struct flow_key key;
 	struct service *svc;
 	struct flow *flow;
 	int verdict;
 
-	reverse_key(&key, host, &p->dst, p->dport);
+	reverse_key(key, host, &p->dst, p->dport);
 	a->member = NO_MEMBER;
-	flow = find_answer(&key, host, a);
+	flow = find_answer(key, host, a);
 	if (a->member == NO_MEMBER)
 		return XDP_PASS;
 	/* The client may have begun anew on the tuple of a killed flow. */
@@ -250,7 +249,7 @@ static __always_inline int from_backend(struct xdp_md *ctx, const struct frame *
 	if (!hop(f))
 		return drop(p, DROP_TTL);
 	if (flow)
-		follow_backend(p, a, svc, flow);
+		follow_backend(p, a, svc, flow, key);
 	count_out(p, a->member);
 	rewrite(f, &a->client, a->client_port, &svc->vip, svc->port);
 	address_frame(f, &w->hop);

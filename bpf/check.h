@@ -10,7 +10,7 @@
 #include "backend.h"
 
 /* A probe from our end of the veth. Anything else on it is none of ours. */
-static __always_inline int check_out(struct xdp_md *ctx, const struct frame *f, const struct packet *p)
+static __noinline int check_out(struct xdp_md *ctx, const struct frame *f, const struct packet *p)
 {
 	__u32 *member = bpf_map_lookup_elem(&checks, &p->dst);
 	struct check_key key = {};
@@ -54,7 +54,7 @@ static __always_inline int check_out(struct xdp_md *ctx, const struct frame *f, 
 }
 
 /* An answer to a probe, recognised by the VIP as its source. */
-static __always_inline int check_in(struct xdp_md *ctx, const struct frame *f, const struct packet *p)
+static __noinline int check_in(struct xdp_md *ctx, const struct frame *f, const struct packet *p)
 {
 	struct listen from = { .vip = p->src, .port = p->sport };
 	struct control *c = control();

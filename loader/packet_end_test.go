@@ -181,7 +181,7 @@ func testDoubtOutlives(t *testing.T, s stand) {
 				defer s.fillRing(t, s.family, s.kind)
 				c.ring(t).Set(c.entry(), c.elsewhere(t).member)
 			}
-			c.play(t, []step{{flags: frame.ACK, data: string(make([]byte, 1400)), member: count, state: FlowEstablished}})
+			c.play(t, []step{{flags: frame.ACK, data: string(make([]byte, 1200)), member: count, state: FlowEstablished}})
 		})
 	}
 	s.clear(t)
