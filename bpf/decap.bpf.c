@@ -183,7 +183,7 @@ static __always_inline int parcel_parse(struct xdp_md *ctx, struct parcel *p)
 	} else if (p->proto != IPPROTO_IPIP) {
 		return 0;
 	}
-	if (at(data, p->inner) + (p->length & 0xffff) > end)
+	if (p->inner + p->length > frame_length(ctx))
 		return 0;
 	return p->v6 ? inner_ipv6(at(data, p->inner), end, p) : inner_ipv4(at(data, p->inner), end, p);
 }

@@ -133,7 +133,7 @@ static __always_inline int too_big_answerable(const struct xdp_md *ctx, const st
 /* Cuts the frame to the quote and makes room for the message in front of it. */
 static __always_inline int too_big_resize(struct xdp_md *ctx, const struct packet *p, long l3)
 {
-	long keep = l3 + (p->v6 ? QUOTE_V6 : QUOTE_V4), surplus = (long)ctx->data_end - (long)ctx->data - keep;
+	long keep = l3 + (p->v6 ? QUOTE_V6 : QUOTE_V4), surplus = (long)frame_length(ctx) - keep;
 	int room = sizeof(struct icmp) + (p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 
 	if (surplus < 0 || (surplus && bpf_xdp_adjust_tail(ctx, (int)-surplus)))

@@ -12,6 +12,7 @@
 #include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
 
+#include "frags.h"
 #include "shared.h"
 
 #define VLAN_TAGS 2 /* outer and inner */
@@ -51,6 +52,7 @@ struct packet {
 	__u32 seq;
 	__u32 ack;
 	__u32 tick;
+	__u32 room; /* bytes from the IP header to the end of the whole frame */
 	__u16 length; /* IP total length, header included */
 	__u16 payload; /* bytes after the TCP header */
 	__u16 vlan; /* outer tag's id, 0 = untagged */
@@ -148,7 +150,7 @@ static __always_inline enum parsed parse_tcp(struct frame *f, struct packet *p, 
 /* ICMP that is odd is left to the stack. */
 static __always_inline enum parsed parsed_icmp(const struct frame *f, const struct packet *p, int plain)
 {
-	return plain && f->ip + p->length <= f->end ? PARSED_ICMP : PARSED_OTHER;
+	return plain && p->length <= p->room ? PARSED_ICMP : PARSED_OTHER;
 }
 
 static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p, struct iphdr *ip)
@@ -176,7 +178,7 @@ static __always_inline enum parsed parse_ipv4(struct frame *f, struct packet *p,
 			odd_ports(f, p, l4);
 		return odd(p, DROP_FRAGMENT);
 	}
-	if ((void *)ip + p->length > f->end) {
+	if (p->length > p->room) {
 		odd_ports(f, p, l4);
 		return odd(p, DROP_LENGTH);
 	}
@@ -253,7 +255,7 @@ static __always_inline enum parsed parse_ipv6(struct frame *f, struct packet *p,
 		return parsed_icmp(f, p, 1);
 	if (ip->nexthdr != IPPROTO_TCP)
 		return parse_ipv6_extensions(f, p, ip);
-	if ((void *)(ip + 1) + payload > f->end) {
+	if (payload + sizeof(*ip) > p->room) {
 		odd_ports(f, p, ip + 1);
 		return odd(p, DROP_LENGTH);
 	}
@@ -290,6 +292,7 @@ static __always_inline enum parsed parse(struct xdp_md *ctx, struct frame *f, st
 		tag++;
 		p->l3 += sizeof(*tag);
 	}
+	p->room = frame_length(ctx) - p->l3;
 	if (proto == bpf_htons(ETH_P_IP))
 		return parse_ipv4(f, p, (struct iphdr *)tag);
 	if (proto == bpf_htons(ETH_P_IPV6))

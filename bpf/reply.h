@@ -83,7 +83,7 @@ __noinline int reply(struct xdp_md *ctx, const struct packet *p, const struct re
 	if (!p || !r)
 		return XDP_DROP;
 	l3 = p->l3;
-	surplus = (long)ctx->data_end - (long)ctx->data - l3 - (long)sizeof(struct tcphdr) -
+	surplus = (long)frame_length(ctx) - l3 - (long)sizeof(struct tcphdr) -
 		  (long)(p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 	if (surplus > 0 && bpf_xdp_adjust_tail(ctx, (int)-surplus))
 		return XDP_DROP;

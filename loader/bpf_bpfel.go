@@ -343,6 +343,7 @@ const (
 	bpfVarDoubtLifetime   = "doubt_lifetime"
 	bpfVarEmbryoLifetime  = "embryo_lifetime"
 	bpfVarFlowMask        = "flow_mask"
+	bpfVarFrags           = "frags"
 	bpfVarHashKey         = "hash_key"
 	bpfVarLifetime        = "lifetime"
 	bpfVarYoungProof      = "young_proof"
@@ -448,6 +449,7 @@ type bpfVariableSpecs struct {
 	DoubtLifetime  *ebpf.VariableSpec `ebpf:"doubt_lifetime"`
 	EmbryoLifetime *ebpf.VariableSpec `ebpf:"embryo_lifetime"`
 	FlowMask       *ebpf.VariableSpec `ebpf:"flow_mask"`
+	Frags          *ebpf.VariableSpec `ebpf:"frags"`
 	HashKey        *ebpf.VariableSpec `ebpf:"hash_key"`
 	Lifetime       *ebpf.VariableSpec `ebpf:"lifetime"`
 	YoungProof     *ebpf.VariableSpec `ebpf:"young_proof"`
@@ -560,6 +562,7 @@ type bpfVariables struct {
 	DoubtLifetime  *ebpf.Variable `ebpf:"doubt_lifetime"`
 	EmbryoLifetime *ebpf.Variable `ebpf:"embryo_lifetime"`
 	FlowMask       *ebpf.Variable `ebpf:"flow_mask"`
+	Frags          *ebpf.Variable `ebpf:"frags"`
 	HashKey        *ebpf.Variable `ebpf:"hash_key"`
 	Lifetime       *ebpf.Variable `ebpf:"lifetime"`
 	YoungProof     *ebpf.Variable `ebpf:"young_proof"`

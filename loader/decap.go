@@ -58,6 +58,9 @@ func (d *Decap) open(o DecapOptions) error {
 	}
 	pinByName(spec)
 	opts := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.pins.maps()}}
+	if err := takeFragments(spec); err != nil {
+		return err
+	}
 	if err := spec.LoadAndAssign(&d.objs, &opts); err != nil {
 		return explainLoad(err)
 	}

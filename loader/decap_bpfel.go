@@ -49,6 +49,7 @@ const (
 	decapMapDecapSources = "decap_sources"
 	decapMapDecapVips    = "decap_vips"
 	decapProgDecap       = "decap"
+	decapVarFrags        = "frags"
 )
 
 // loadDecap returns the embedded CollectionSpec for decap.
@@ -109,6 +110,7 @@ type decapMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type decapVariableSpecs struct {
+	Frags *ebpf.VariableSpec `ebpf:"frags"`
 }
 
 // decapObjects contains all objects after they have been loaded into the kernel.
@@ -148,6 +150,7 @@ func (m *decapMaps) Close() error {
 //
 // It can be passed to loadDecapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type decapVariables struct {
+	Frags *ebpf.Variable `ebpf:"frags"`
 }
 
 // decapPrograms contains all programs after they have been loaded into the kernel.

@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
 )
 
 // Feature is something the programs need of the kernel.
@@ -41,6 +42,27 @@ var needed = []feature{
 	{"routing lookups in XDP", "4.18", func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnFibLookup) }},
 	{"coarse clock in XDP", "5.11", func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnKtimeGetCoarseNs) }},
 	{"socket assignment", "5.7", func() error { return features.HaveProgramHelper(ebpf.SkLookup, asm.FnSkAssign) }},
+}
+
+// Fragments says that the kernel hands over frames larger than a page, which
+// came with Linux 5.18. Without it such frames need generic mode, or a smaller
+// MTU.
+func Fragments() bool { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) == nil }
+
+// takeFragments makes the programs take such frames where that can be.
+func takeFragments(spec *ebpf.CollectionSpec) error {
+	if !Fragments() {
+		return nil
+	}
+	for _, p := range spec.Programs {
+		if p.Type == ebpf.XDP {
+			p.Flags |= unix.BPF_F_XDP_HAS_FRAGS
+		}
+	}
+	if err := spec.Variables["frags"].Set(uint32(1)); err != nil {
+		return fmt.Errorf("set constant \"frags\": %v", err)
+	}
+	return nil
 }
 
 // Features probes what the programs need. It needs the capabilities that

@@ -140,6 +140,9 @@ func (d *Dataplane) load(o Options) error {
 	if err := setConstants(spec, d.key, d.lines, o); err != nil {
 		return err
 	}
+	if err := takeFragments(spec); err != nil {
+		return err
+	}
 	opts := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.pins.maps()}}
 	err = spec.LoadAndAssign(&d.objs, &opts)
 	switch {

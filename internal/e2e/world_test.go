@@ -60,10 +60,12 @@ const (
 
 // newWorld builds the network and starts an SSH server on every backend, but
 // not yet sluice.
-func newWorld(t *testing.T, s shape) *world {
+func newWorld(t *testing.T, s shape) *world { return newWorldOn(t, s, nettest.GatewayOptions{}) }
+
+// newWorldOn is newWorld on links of another kind.
+func newWorldOn(t *testing.T, s shape, o nettest.GatewayOptions) *world {
 	t.Helper()
 	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF, nettest.Program("sshd"), nettest.Program("ssh"))
-	o := nettest.GatewayOptions{}
 	if s.mode == "dsr" {
 		for _, vip := range vips {
 			o.DSR = append(o.DSR, vip.Addr())

@@ -70,6 +70,7 @@ type Gateway struct {
 	ClientAddr, OutsideAddr, InsideAddr Pair
 
 	namespaces []*Namespace
+	mtu        int // 0 for the usual
 }
 
 // Backend is one backend of a [Gateway].
@@ -95,6 +96,8 @@ type GatewayOptions struct {
 	DSR []netip.Addr
 	// Direct lets the backends reach the client past the gateway.
 	Direct bool
+	// MTU is that of every link. [1500]
+	MTU int
 }
 
 // withDefaults fills in what may be left out, and refuses what the address plan
@@ -135,6 +138,7 @@ func NewGateway(o GatewayOptions) (*Gateway, error) {
 		ClientAddr:  outside.pair(clientHost),
 		OutsideAddr: outside.pair(gatewayHost),
 		InsideAddr:  inside.pair(gatewayHost),
+		mtu:         o.MTU,
 	}
 	if err := g.build(o); err != nil {
 		return nil, errors.Join(err, g.Close())

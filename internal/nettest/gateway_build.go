@@ -2,6 +2,7 @@ package nettest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -177,6 +178,11 @@ func (g *Gateway) connect(n *Namespace, link, bridge, port string, addrs []netip
 	}
 	if err := g.Switch.Plug(bridge, port); err != nil {
 		return err
+	}
+	if g.mtu != 0 {
+		if err := errors.Join(n.SetMTU(link, g.mtu), g.Switch.SetMTU(port, g.mtu)); err != nil {
+			return err
+		}
 	}
 	return n.addAddrs(link, addrs)
 }

@@ -5,8 +5,10 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // xdpPass is the verdict XDP_PASS of linux/bpf.h.
@@ -39,6 +41,13 @@ func (n *Namespace) AttachPass(name string) error {
 	})
 }
 
+func fragmentsFlag() uint32 {
+	if features.HaveProgramHelper(ebpf.XDP, asm.FnXdpGetBuffLen) != nil {
+		return 0
+	}
+	return unix.BPF_F_XDP_HAS_FRAGS
+}
+
 // passProgram is built here and not compiled from C: two instructions need no
 // compiler.
 func passProgram() (*ebpf.Program, error) {
@@ -50,6 +59,8 @@ func passProgram() (*ebpf.Program, error) {
 			asm.Return(),
 		},
 		License: "Dual BSD/GPL",
+		// For links with an MTU beyond a page (Linux 5.18).
+		Flags: fragmentsFlag(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load program: %v; CAP_BPF and CAP_NET_ADMIN are needed", err)

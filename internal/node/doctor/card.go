@@ -7,6 +7,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/loader"
 )
 
 // Card implements [linkReader].
@@ -30,6 +32,7 @@ func (system) Card(name string) (card, error) {
 		c.Told = true
 		c.Native = features&xdpBasic != 0
 		c.Redirect = features&xdpTransmit != 0
+		c.Pieces = features&xdpPieces != 0 && loader.Fragments()
 	}
 	if link.Type() == "veth" {
 		c.peer(a)

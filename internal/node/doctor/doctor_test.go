@@ -241,6 +241,16 @@ func follows(ailment string, f Finding) bool {
 	return false
 }
 
+// A large MTU is no ailment where frames come in pieces.
+func TestJumbo(t *testing.T) {
+	f, s := healthy()
+	change(f, "ext0", func(c *card) { c.MTU, c.Pieces = 9000, true })
+	change(f, "int0", func(c *card) { c.MTU, c.PeerMTU, c.Pieces = 9000, 9000, true })
+	for _, got := range bad(examine(t.Context(), s, f, f)) {
+		t.Errorf("found: %+v", got)
+	}
+}
+
 func TestNodeWithoutARoot(t *testing.T) {
 	f, s := healthy()
 	f.nodeErr = errors.New("refused")

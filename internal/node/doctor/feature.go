@@ -17,6 +17,7 @@ const (
 
 	xdpBasic    = 1 << 0 // runs programs in the driver
 	xdpTransmit = 1 << 2 // takes frames that were redirected to it
+	xdpPieces   = 1 << 5 // takes frames larger than a page
 )
 
 // genlHeader is a generic netlink header: command, version, and two bytes that

@@ -94,11 +94,11 @@ func (e *examination) checkMode(subject, name string, c card) (native bool) {
 		e.add(against, subject, fmt.Sprintf("driver %s has no native XDP: packets cost several times more", c.Driver),
 			"use another card, or dataplane.xdp: generic to accept it")
 		return false
-	case c.MTU > limit:
+	case c.MTU > limit && !c.Pieces:
 		e.add(against, subject, fmt.Sprintf("MTU %d is over the %d that native XDP takes", c.MTU, limit),
 			fmt.Sprintf("ip link set %s mtu %d", name, limit))
 		return false
-	case c.PeerHere && c.PeerMTU > limit:
+	case c.PeerHere && c.PeerMTU > limit && !c.Pieces:
 		e.add(against, subject, fmt.Sprintf("its veth peer %s has MTU %d, over the %d that native XDP takes", c.PeerName, c.PeerMTU, limit),
 			fmt.Sprintf("ip link set %s mtu %d", c.PeerName, limit))
 		return false

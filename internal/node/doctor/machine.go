@@ -77,6 +77,9 @@ type card struct {
 	// that were redirected to it; Told is false where the kernel does not say
 	// (before 6.3).
 	Told, Native, Redirect bool
+	// Pieces says that the driver hands over frames larger than a page, and the
+	// kernel our programs the means to take them.
+	Pieces bool
 	// GRO and LRO say that the kernel or the card joins packets on arrival.
 	GRO, LRO bool
 	// Peer says that this is a veth, PeerHere that its far end is in this
