@@ -285,8 +285,3 @@ static __always_inline struct control *control(void)
 
 	return bpf_map_lookup_elem(&controls, &zero);
 }
-
-static __always_inline __u32 tick_now(void)
-{
-	return bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
-}

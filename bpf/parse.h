@@ -83,11 +83,10 @@ enum parsed {
 static __always_inline void addr_v4(struct addr *a, __be32 v4)
 {
 	__u64 *w = (__u64 *)a;
-	__u32 *d = (__u32 *)a;
 
+	/* As wide as it is read: a load waits for narrower stores. */
 	w[0] = 0;
-	d[2] = bpf_htonl(0xffff);
-	d[3] = v4;
+	w[1] = (__u64)v4 << 32 | bpf_htonl(0xffff);
 }
 
 static __always_inline void addr_v6(struct addr *a, const struct in6_addr *v6)

@@ -13,20 +13,10 @@
 #include "dispatch.h"
 #include "expire.h"
 #include "icmp.h"
+#include "memory.h"
 #include "parse.h"
 
 char licence[] SEC("license") = "Dual BSD/GPL";
-
-static __always_inline struct service *service(const struct addr *vip, __be16 port, __u32 *id)
-{
-	struct listen l = { .vip = *vip, .port = port };
-	__u32 *found = bpf_map_lookup_elem(&service_ids, &l);
-
-	if (!found)
-		return NULL;
-	*id = *found;
-	return bpf_map_lookup_elem(&services, id);
-}
 
 /* Whether this node may steer for the VIP of an owner word now. */
 static __always_inline int owned(__u32 index)
@@ -315,6 +305,7 @@ SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
 	struct scratch *x = scratch();
+	struct memory *m = memory();
 	enum drop_reason reason;
 	struct service *svc;
 	struct frame f = {};
@@ -322,21 +313,21 @@ int steer(struct xdp_md *ctx)
 	int verdict;
 	__u32 id;
 
-	if (!x)
+	if (!x || !m)
 		return XDP_PASS;
 	parsed = parse(ctx, &f, &x->p);
 	if (parsed == PARSED_ODD)
 		return odd_packet(&x->p);
 	if (parsed == PARSED_OTHER)
 		return XDP_PASS;
-	x->p.tick = tick_now();
+	x->p.tick = tick_now(m);
 	if (parsed == PARSED_ICMP) {
 		verdict = icmp_packet(ctx, &f, x);
 		if (verdict != STEERED)
 			return verdict;
 		return count_error(to_backend(ctx, &f, &x->p, &x->s, &x->t), x->s.service);
 	}
-	svc = service(&x->p.dst, x->p.dport, &id);
+	svc = service_of(m, &x->p, &id);
 	if (!svc)
 		return other_packet(ctx, &f, x);
 	if (!owned(svc->owner))

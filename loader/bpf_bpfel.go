@@ -49,7 +49,7 @@ type bpfControl struct {
 	SynInterval      uint64
 	SynBurst         uint64
 	EmbryoBudget     uint32
-	Spare            uint32
+	ServiceEpoch     uint32
 	MarksKept        uint64
 }
 
@@ -319,6 +319,7 @@ const (
 	bpfMapListeners       = "listeners"
 	bpfMapMemberCounts    = "member_counts"
 	bpfMapMembers         = "members"
+	bpfMapMemories        = "memories"
 	bpfMapMetas           = "metas"
 	bpfMapNextHopIds      = "next_hop_ids"
 	bpfMapNextHops        = "next_hops"
@@ -425,6 +426,7 @@ type bpfMapSpecs struct {
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	MemberCounts   *ebpf.MapSpec `ebpf:"member_counts"`
 	Members        *ebpf.MapSpec `ebpf:"members"`
+	Memories       *ebpf.MapSpec `ebpf:"memories"`
 	Metas          *ebpf.MapSpec `ebpf:"metas"`
 	NextHopIds     *ebpf.MapSpec `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
@@ -497,6 +499,7 @@ type bpfMaps struct {
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	MemberCounts   *ebpf.Map `ebpf:"member_counts"`
 	Members        *ebpf.Map `ebpf:"members"`
+	Memories       *ebpf.Map `ebpf:"memories"`
 	Metas          *ebpf.Map `ebpf:"metas"`
 	NextHopIds     *ebpf.Map `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
@@ -537,6 +540,7 @@ func (m *bpfMaps) Close() error {
 		m.Listeners,
 		m.MemberCounts,
 		m.Members,
+		m.Memories,
 		m.Metas,
 		m.NextHopIds,
 		m.NextHops,

@@ -23,6 +23,7 @@ var unpinned = map[string]bool{
 	"expire_key_batch": true,
 	"icmp_credits":     true,
 	"admit_batch":      true,
+	"memories":         true,
 	"scratches":        true,
 	"workbenches":      true,
 	".rodata":          true,

@@ -108,6 +108,9 @@ func (d *Dataplane) Publish(id ServiceID) error {
 	if err := d.objs.ServiceIds.Put(&key, uint32(id)); err != nil {
 		return fmt.Errorf("publish service %s: %v", s.Listen, err)
 	}
+	if err := d.forgetServices(); err != nil {
+		return err
+	}
 	for other := range d.published {
 		if d.services[other].Listen == s.Listen {
 			delete(d.published, other)
@@ -134,8 +137,16 @@ func (d *Dataplane) withdraw(id ServiceID) error {
 	if err := d.objs.ServiceIds.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("withdraw service %s: %v", s.Listen, err)
 	}
+	if err := d.forgetServices(); err != nil {
+		return err
+	}
 	delete(d.published, id)
 	return d.countVIP(s.Listen.Addr())
+}
+
+// forgetServices has the programs ask anew which service VIP and port name.
+func (d *Dataplane) forgetServices() error {
+	return d.changeControl(func(c *bpfControl) { c.ServiceEpoch++ })
 }
 
 // Published says whether clients reach the service.

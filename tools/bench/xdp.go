@@ -18,6 +18,7 @@ type xdpOptions struct {
 	flows  []int
 	guards []string
 	growth bool
+	noSYN  bool
 	frames int // of one sample
 	rounds int
 }
@@ -29,6 +30,7 @@ func xdpCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "mode", Usage: "measure only `MODE`, such as dsr or \"nat hide\""},
 			&cli.IntSliceFlag{Name: "flows", Value: cli.NewIntSlice(1_000, 65_536, 1_000_000), Usage: "`NUMBERS` of flows"},
+			&cli.BoolFlag{Name: "no-syn", Usage: "leave the SYN path out"},
 			&cli.BoolFlag{Name: "growth", Usage: "vary backends and services instead, at the first number of flows"},
 			&cli.StringSliceFlag{Name: "guard", Value: cli.NewStringSlice(guardEmpty), Usage: "`STATE` of the guard: empty, or on with 1 000 prefixes and 10 000 bans"},
 			&cli.IntFlag{Name: "frames", Value: 300_000, Usage: "`N` frames a sample"},
@@ -53,6 +55,7 @@ func parseXDP(c *cli.Context) (o xdpOptions, err error) {
 	}
 	o.modes, o.flows = c.StringSlice("mode"), c.IntSlice("flows")
 	o.guards, o.growth, o.frames = c.StringSlice("guard"), c.Bool("growth"), c.Int("frames")
+	o.noSYN = c.Bool("no-syn")
 	for _, g := range o.guards {
 		if g != guardEmpty && g != guardOn {
 			return o, usageError{fmt.Errorf("--guard %q: choose %s or %s", g, guardEmpty, guardOn)}
@@ -174,7 +177,7 @@ func xdpSubjects(ctx context.Context, r *rig, o xdpOptions) ([]subject, error) {
 		}
 		subjects = append(subjects, s)
 	}
-	if o.growth {
+	if o.growth || o.noSYN {
 		return subjects, nil
 	}
 	syns, err := synSubjects(r, o, floors[shapes[0].Flows])
