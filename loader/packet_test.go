@@ -33,6 +33,7 @@ func TestPackets(t *testing.T) {
 		{"race", testRace},
 		{"syn", testSYN},
 		{"restart", testRestart},
+		{"memory", testMemory},
 		{"guard", testGuard},
 		{"icmp", testICMP},
 		{"mutated", testMutated},
