@@ -21,6 +21,9 @@ type shape struct {
 	Backends int // each in every service
 	Services int // a power of two
 	Guard    string
+	// AlwaysLookUp has every packet ask the flow table, where the mode could do
+	// without.
+	AlwaysLookUp bool
 }
 
 // What the guard has to look at.
@@ -38,6 +41,8 @@ const (
 // modes are what the settings call them.
 var modes = map[string]loader.Service{
 	"dsr":      {Mode: loader.ModeDSR},
+	"ipip":     {Mode: loader.ModeIPIP},
+	"gue":      {Mode: loader.ModeGUE},
 	"nat hide": {Mode: loader.ModeNAT, Pool: []netip.Addr{vip}},
 	"nat keep": {Mode: loader.ModeNAT, KeepClient: true},
 }
@@ -80,7 +85,8 @@ func (r *rig) gateway(s shape) (*gateway, error) {
 		MaxFlows:   max(s.Flows, defaultFlows),
 		Key:        [16]byte{1, 2, 3},
 		// Short, so that flows are proven soon after they are made.
-		Lifetimes: loader.Lifetimes{Young: tick},
+		Lifetimes:    loader.Lifetimes{Young: tick},
+		AlwaysLookUp: s.AlwaysLookUp,
 	}
 	err = r.gw.Do(func() error {
 		return asProduct(func() (err error) {

@@ -63,6 +63,9 @@ func TestXDP(t *testing.T) {
 		for _, guard := range []string{"empty", "on"} {
 			r := a.find(t, map[string]any{"mode": mode, "packets": "data", "flows": 100.0, "guard": guard})
 			positive(t, r, "ns", "per_floor")
+			if r["ring_in_doubt"] != inService {
+				t.Errorf("%s: share of the ring in doubt %v, want %v", mode, r["ring_in_doubt"], inService)
+			}
 			if r["entries"] != 100.0 {
 				t.Errorf("%s: %v flows have an entry, 100 were made", mode, r["entries"])
 			}
@@ -92,7 +95,7 @@ func TestManyServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.close()
-	g, err := r.gateway(shape{"nat hide", 640, 4, 16, guardEmpty})
+	g, err := r.gateway(shape{"nat hide", 640, 4, 16, guardEmpty, false})
 	if err != nil {
 		t.Fatal(err)
 	}

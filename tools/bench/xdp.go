@@ -19,6 +19,7 @@ type xdpOptions struct {
 	guards []string
 	growth bool
 	noSYN  bool
+	both   bool
 	frames int // of one sample
 	rounds int
 }
@@ -30,6 +31,7 @@ func xdpCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "mode", Usage: "measure only `MODE`, such as dsr or \"nat hide\""},
 			&cli.IntSliceFlag{Name: "flows", Value: cli.NewIntSlice(1_000, 65_536, 1_000_000), Usage: "`NUMBERS` of flows"},
+			&cli.BoolFlag{Name: "always-look-up", Usage: "measure modes that need not ask the flow table also when they do"},
 			&cli.BoolFlag{Name: "no-syn", Usage: "leave the SYN path out"},
 			&cli.BoolFlag{Name: "growth", Usage: "vary backends and services instead, at the first number of flows"},
 			&cli.StringSliceFlag{Name: "guard", Value: cli.NewStringSlice(guardEmpty), Usage: "`STATE` of the guard: empty, or on with 1 000 prefixes and 10 000 bans"},
@@ -55,7 +57,7 @@ func parseXDP(c *cli.Context) (o xdpOptions, err error) {
 	}
 	o.modes, o.flows = c.StringSlice("mode"), c.IntSlice("flows")
 	o.guards, o.growth, o.frames = c.StringSlice("guard"), c.Bool("growth"), c.Int("frames")
-	o.noSYN = c.Bool("no-syn")
+	o.noSYN, o.both = c.Bool("no-syn"), c.Bool("always-look-up")
 	for _, g := range o.guards {
 		if g != guardEmpty && g != guardOn {
 			return o, usageError{fmt.Errorf("--guard %q: choose %s or %s", g, guardEmpty, guardOn)}
@@ -223,7 +225,7 @@ func references(r *rig, shapes []shape) ([]subject, map[int]int, error) {
 }
 
 // modeNames in the order they are shown.
-var modeNames = []string{"dsr", "nat hide", "nat keep"}
+var modeNames = []string{"dsr", "ipip", "gue", "nat hide", "nat keep"}
 
 // Backends of a service where nothing else is said.
 const usualBackends = 100
@@ -238,12 +240,16 @@ func xdpShapes(o xdpOptions) []shape {
 		for _, guard := range o.guards {
 			if o.growth {
 				for _, g := range growth {
-					shapes = append(shapes, shape{mode, o.flows[0], g.backends, g.services, guard})
+					shapes = append(shapes, shape{mode, o.flows[0], g.backends, g.services, guard, false})
 				}
 				continue
 			}
 			for _, n := range o.flows {
-				shapes = append(shapes, shape{mode, n, usualBackends, 1, guard})
+				s := shape{mode, n, usualBackends, 1, guard, false}
+				shapes = append(shapes, s)
+				if s.AlwaysLookUp = true; o.both && modes[mode].Mode.OneWay() {
+					shapes = append(shapes, s)
+				}
 			}
 		}
 	}
@@ -254,6 +260,20 @@ func varied(what, path string, s shape) []figure.Cell {
 	return []figure.Cell{
 		{Name: "mode", Value: what}, {Name: "packets", Value: path}, {Name: "flows", Value: s.Flows},
 		{Name: "backends", Value: s.Backends}, {Name: "services", Value: s.Services}, {Name: "guard", Value: s.Guard},
+		{Name: "look_up", Value: s.lookUp(what)},
+	}
+}
+
+// lookUp says when packets of established flows ask the flow table.
+func (s shape) lookUp(mode string) string {
+	m, ok := modes[mode]
+	switch {
+	case !ok:
+		return "never"
+	case m.Mode.OneWay() && !s.AlwaysLookUp:
+		return "in doubt"
+	default:
+		return "always"
 	}
 }
 
@@ -271,7 +291,7 @@ func (g *gateway) subject(ctx context.Context, floor int) (subject, error) {
 func synSubjects(r *rig, o xdpOptions, floor int) ([]subject, error) {
 	var out []subject
 	for _, mode := range o.modes {
-		g, err := r.gateway(shape{mode, synClients, usualBackends, 1, o.guards[0]})
+		g, err := r.gateway(shape{mode, synClients, usualBackends, 1, o.guards[0], false})
 		if err != nil {
 			return nil, err
 		}

@@ -76,8 +76,11 @@ static __always_inline void swap_macs(struct ethhdr *eth)
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 }
 
-/* The least that a program can do that forwards TCP and counts. */
-SEC("xdp")
+/* All are as the programs under test: one that takes frames in pieces can only
+ * be called by its like.
+ *
+ * This one is the least that a program can do that forwards TCP and counts. */
+SEC("xdp.frags")
 int floor_tx(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -113,7 +116,7 @@ int floor_tx(struct xdp_md *ctx)
 }
 
 /* What measuring itself costs. */
-SEC("xdp")
+SEC("xdp.frags")
 int empty(struct xdp_md *ctx)
 {
 	return XDP_DROP;
@@ -168,7 +171,7 @@ static __always_inline int compose(struct xdp_md *ctx, struct plan *p)
 }
 
 /* The source of live frames: what it returns, the kernel sends. */
-SEC("xdp")
+SEC("xdp.frags")
 int generate(struct xdp_md *ctx)
 {
 	struct plan *p = plan();
@@ -178,7 +181,7 @@ int generate(struct xdp_md *ctx)
 
 /* The same for Program.Run with repeat, which restores neither the frame nor
  * its bounds: in one run the frame is written and given to the target. */
-SEC("xdp")
+SEC("xdp.frags")
 int feed(struct xdp_md *ctx)
 {
 	long surplus;
@@ -231,7 +234,7 @@ static __always_inline void answer_tcp(struct tcphdr *tcp, __u32 used, int syn)
 
 /* The far end of the wire: nobody, or while flows are made the backend, which
  * answers SYN and data, and the client, which answers SYN-ACK. */
-SEC("xdp")
+SEC("xdp.frags")
 int answer(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

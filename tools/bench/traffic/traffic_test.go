@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 
 	"sluice/internal/nettest"
 	"sluice/internal/nettest/frame"
@@ -92,7 +93,7 @@ func TestFeed(t *testing.T) {
 		t.Errorf("%d frames were made, want 50000", sent)
 	}
 	aborts, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.XDP, AttachType: ebpf.AttachXDP,
+		Type: ebpf.XDP, AttachType: ebpf.AttachXDP, Flags: unix.BPF_F_XDP_HAS_FRAGS,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpAborted), asm.Return()},
 	})
 	if err != nil {
