@@ -7,6 +7,7 @@
 #include "follow.h"
 #include "handshake.h"
 #include "icmp_reply.h"
+#include "proxy.h"
 #include "reply.h"
 #include "rewrite.h"
 
@@ -58,6 +59,8 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 	if (s->nat && f->tcp)
 		rewrite(f, &m->addr, m->port, &t->peer, t->peer_port);
 	address_frame(f, n);
+	if (t->header == HEADER_OPEN && !proxy_forward(ctx, p, s, t, n->mtu))
+		return drop(p, DROP_INTERNAL);
 	return verdict;
 }
 
@@ -65,9 +68,11 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 struct answer {
 	struct addr client;
 	__be16 client_port;
-	__u8 zero[2];
+	__u8 header; /* enum header_state */
+	__u8 zero;
 	__u32 member;
 	__u32 service;
+	__u32 isn; /* the client's, unless there is no header */
 };
 
 /* The entry of what host answered, or NULL while the handshake lasts. a->member
@@ -78,7 +83,10 @@ static __always_inline struct flow *find_answer(const struct flow_key *key, __u3
 	struct embryo *e;
 	struct member *m;
 
+	a->header = HEADER_NONE;
 	if (f) {
+		a->header = flow_header(f);
+		a->isn = flow_isn(f);
 		a->client = f->peer;
 		a->client_port = f->peer_port;
 		a->member = f->member;
@@ -101,19 +109,21 @@ static __always_inline struct flow *find_answer(const struct flow_key *key, __u3
 
 /* The handshake whose SYN the backend answers: by SYN|ACK, or by RST|ACK where
  * the port is closed. It may have taken data with the SYN, so its ack may stand
- * further on. */
+ * further on; what it knows of the SYN may stand a header's length earlier. */
 static __always_inline struct embryo *answered(const struct packet *p, const struct answer *a)
 {
 	struct flow_key key;
 	struct embryo *e;
+	__u32 begin;
 
 	if (!(p->flags & TCP_ACK) || !(p->flags & (TCP_SYN | TCP_RST)))
 		return NULL;
 	service_key(&key, a->service, &a->client, a->client_port);
 	e = bpf_map_lookup_elem(&embryos, &key);
-	if (!e || e->member != a->member || p->ack - (e->isn + 1) >= HANDSHAKE_WINDOW)
+	if (!e || e->member != a->member)
 		return NULL;
-	return e;
+	begin = e->isn + 1 - (e->header == HEADER_OPEN ? proxy_length(p->v6) : 0);
+	return p->ack - begin < HANDSHAKE_WINDOW ? e : NULL;
 }
 
 /*
@@ -121,7 +131,7 @@ static __always_inline struct embryo *answered(const struct packet *p, const str
  * fills hop with where the SYN came from: the way back before the client's
  * neighbour is known. 0 = there is no such handshake.
  */
-__noinline int note_answer(const struct packet *p, const struct answer *a, struct next_hop *hop)
+__noinline int note_answer(const struct packet *p, struct answer *a, struct next_hop *hop)
 {
 	struct embryo *e;
 
@@ -135,6 +145,8 @@ __noinline int note_answer(const struct packet *p, const struct answer *a, struc
 		__sync_fetch_and_or(&e->flags, EMBRYO_SYNACK);
 	}
 	__sync_fetch_and_or(&e->flags, EMBRYO_ANSWERED);
+	a->header = e->header;
+	a->isn = e->isn;
 	hop->ifindex = e->ingress;
 	__builtin_memcpy(hop->destination, e->mac, ETH_ALEN);
 	__builtin_memcpy(hop->source, e->own_mac, ETH_ALEN);
@@ -143,7 +155,7 @@ __noinline int note_answer(const struct packet *p, const struct answer *a, struc
 	return 1;
 }
 
-static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const struct packet *p, const struct answer *a,
+static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const struct packet *p, struct answer *a,
 						   struct flow *f, struct way *w)
 {
 	struct service *svc = bpf_map_lookup_elem(&services, &a->service);
@@ -179,6 +191,7 @@ struct envelope {
 	struct addr src;
 	struct addr dst;
 	struct quote quote;
+	__u32 less; /* of an MTU, the quoted packet was this much longer than its sender knows */
 };
 
 /* What one packet needs while it is worked on, beside its frame: more than the
@@ -210,6 +223,22 @@ static __always_inline void follow_backend(const struct packet *p, const struct 
 	service_key(key, a->service, &a->client, a->client_port);
 	follow_counterpart(key, flow_hash(&key->addr, key->port, svc->salt), flow->status, STATUS_FIN_BACKEND,
 			   a->service);
+}
+
+/* Follows the header of a flow, or of a handshake where there is none. 0 = a
+ * helper failed. */
+__noinline int follow_header(struct xdp_md *ctx, const struct packet *p, const struct answer *a, __u64 salt,
+			     struct flow *flow)
+{
+	struct flow_key key;
+
+	if (!p || !a)
+		return 0;
+	if (flow && flow_header(flow) == HEADER_OPEN && proxy_acknowledged(p, flow_isn(flow))) {
+		service_key(&key, a->service, &a->client, a->client_port);
+		proxy_close(flow, &key, flow_hash(&key.addr, key.port, salt));
+	}
+	return proxy_back(ctx, p, a->isn, a->member);
 }
 
 /* A packet from a nat backend's addr:port. Only what has an entry is ours: the
@@ -253,5 +282,7 @@ static __noinline int from_backend(struct xdp_md *ctx, const struct frame *f, st
 	count_out(p, a->member);
 	rewrite(f, &a->client, a->client_port, &svc->vip, svc->port);
 	address_frame(f, &w->hop);
+	if (a->header == HEADER_OPEN && !follow_header(ctx, p, a, svc->salt, flow))
+		return drop(p, DROP_INTERNAL);
 	return verdict;
 }

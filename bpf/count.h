@@ -92,7 +92,7 @@ static __noinline struct event *event_reserve(__u32 kind)
 }
 
 static __always_inline void event_flow(__u32 kind, __u32 service, const struct addr *client, __be16 port,
-				       const struct addr *peer, __be16 peer_port, __u32 member)
+				       const struct addr *peer, __be16 peer_port, __u32 member, __u32 header, __u32 isn)
 {
 	struct event *e = event_reserve(kind);
 
@@ -100,10 +100,12 @@ static __always_inline void event_flow(__u32 kind, __u32 service, const struct a
 		return;
 	e->service = service;
 	e->member = member;
-	e->addr = *client;
+	addr_copy(&e->addr, client);
 	e->port = port;
-	e->peer = *peer;
+	addr_copy(&e->peer, peer);
 	e->peer_port = peer_port;
+	e->header = header;
+	e->isn = isn;
 	bpf_ringbuf_submit(e, 0);
 }
 

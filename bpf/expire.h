@@ -19,11 +19,11 @@ static __always_inline __u32 sweep_tick(void)
 /* An answer's entry is dead when the entry it belongs to is gone. */
 static __always_inline int expire_orphaned(const struct flow *f, __u32 tick)
 {
-	struct member *m = bpf_map_lookup_elem(&members, &f->member);
 	struct service *svc;
 	struct flow_key key;
 	struct flow *forward;
-	__u32 service;
+	__u32 service, member = f->member;
+	struct member *m = bpf_map_lookup_elem(&members, &member);
 
 	if (!m)
 		return 1;
@@ -84,7 +84,8 @@ static __always_inline int kill_status(struct flow *f)
 /* The backend's packets are to be answered, too. */
 static __always_inline void kill_answers(const struct flow *f)
 {
-	struct member *m = bpf_map_lookup_elem(&members, &f->member);
+	__u32 member = f->member;
+	struct member *m = bpf_map_lookup_elem(&members, &member);
 	struct flow_key key;
 	struct flow *back;
 

@@ -21,6 +21,23 @@ static __always_inline __u32 flow_state(const struct flow *f)
 	return f->status & STATUS_STATE_MASK;
 }
 
+static __always_inline __u32 flow_isn(const struct flow *f)
+{
+	return (f->status >> STATUS_ISN_SHIFT << STATUS_ISN_SHIFT) | f->isn_low;
+}
+
+static __always_inline enum header_state flow_header(const struct flow *f)
+{
+	if (!(f->status & STATUS_HEADER))
+		return HEADER_NONE;
+	return f->status & STATUS_HEADER_CLOSED ? HEADER_CLOSED : HEADER_OPEN;
+}
+
+static __always_inline void event_of(__u32 kind, __u32 service, const struct flow *f)
+{
+	event_flow(kind, service, &f->addr, f->port, &f->peer, f->peer_port, f->member, flow_header(f), flow_isn(f));
+}
+
 static __always_inline int flow_is_reverse(const struct flow *f)
 {
 	return f->owner & FLOW_REVERSE;
@@ -94,7 +111,7 @@ __noinline int flow_count_closed(struct flow *f, __u32 service)
 	if (c)
 		__sync_fetch_and_add(&c->flows_closed, 1);
 	source_closed(&f->addr);
-	event_flow(EVENT_CLOSED, service, &f->addr, f->port, &f->peer, f->peer_port, f->member);
+	event_of(EVENT_CLOSED, service, f);
 	return 1;
 }
 
@@ -111,7 +128,7 @@ __noinline int flow_count_revived(struct flow *f, __u32 service)
 	if (c)
 		__sync_fetch_and_add(&c->flows_revived, 1);
 	source_opened(&f->addr);
-	event_flow(EVENT_REVIVED, service, &f->addr, f->port, &f->peer, f->peer_port, f->member);
+	event_of(EVENT_REVIVED, service, f);
 	return 1;
 }
 
@@ -173,6 +190,7 @@ static __always_inline void flow_fill(struct flow *f, const struct flow_key *key
 	f->peer = from->peer;
 	f->peer_port = from->peer_port;
 	f->member = from->member;
+	f->isn_low = from->isn_low;
 	f->seen = from->seen;
 	f->opened = from->opened;
 	f->sequence = from->sequence;

@@ -20,8 +20,10 @@
 struct target {
 	struct addr peer; /* source towards the backend */
 	__be16 peer_port;
-	__u8 zero[2];
+	__u8 header; /* enum header_state */
+	__u8 zero;
 	__u32 member;
+	__u32 isn; /* the client's, unless there is no header */
 };
 
 /* In place of a verdict: the packet goes where a target says. */
@@ -31,11 +33,13 @@ struct target {
 struct stage {
 	struct flow_key key;
 	__u64 hash;
+	__u64 salt;
 	__u32 service;
 	__u32 entry; /* of the ring */
 	__u8 nat; /* else one-way: answers do not come through us */
 	__u8 keep;
-	__u8 zero[6];
+	__u8 proxy;
+	__u8 zero[5];
 };
 
 static __always_inline void stage_of(struct stage *s, const struct service *svc, __u32 id, const struct addr *client,
@@ -44,6 +48,8 @@ static __always_inline void stage_of(struct stage *s, const struct service *svc,
 	s->service = id;
 	s->nat = svc->mode == MODE_NAT;
 	s->keep = s->nat && svc->flags & SERVICE_KEEP;
+	s->proxy = s->nat && svc->flags & SERVICE_PROXY;
+	s->salt = svc->salt;
 	service_key(&s->key, id, client, port);
 	s->hash = flow_hash(client, port, svc->salt);
 	s->entry = svc->flags & SERVICE_CLIENT ? ring_entry(client, 0, svc) : hash_ring_entry(s->hash);
@@ -78,11 +84,22 @@ static __always_inline __u32 *marked_word(const struct stage *s)
 	return s->nat ? NULL : ring_word(s->service, s->entry);
 }
 
-static __always_inline void target_set(struct target *t, __u32 member, const struct addr *peer, __be16 peer_port)
+static __always_inline void target_flow(struct target *t, const struct flow *f)
 {
-	t->member = member;
-	t->peer = *peer;
-	t->peer_port = peer_port;
+	t->member = f->member;
+	t->peer = f->peer;
+	t->peer_port = f->peer_port;
+	t->header = flow_header(f);
+	t->isn = flow_isn(f);
+}
+
+static __always_inline void target_embryo(struct target *t, const struct embryo *e)
+{
+	t->member = e->member;
+	t->peer = e->peer;
+	t->peer_port = e->peer_port;
+	t->header = e->header;
+	t->isn = e->isn;
 }
 
 /* The record of a member of the service, or NULL: an entry may outlive it. */
@@ -169,6 +186,7 @@ static __always_inline void repeat_syn(const struct stage *s, const struct embry
 	if (e->member == old->member) {
 		e->peer = old->peer;
 		e->peer_port = old->peer_port;
+		e->header = old->header; /* the backend knows the number it was told */
 		e->flags = old->flags & (EMBRYO_SYNACK | EMBRYO_ANSWERED);
 		e->server_isn = old->server_isn;
 	}
@@ -209,6 +227,7 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 	__builtin_memset(e, 0, sizeof(*e));
 	e->made = p->tick;
 	e->isn = p->seq;
+	e->header = s->proxy ? HEADER_OPEN : HEADER_NONE;
 	note_ingress(ctx, e);
 	if (t->member != NO_MEMBER) {
 		e->member = t->member;
@@ -226,7 +245,7 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 	}
 	if (reason)
 		return reason;
-	target_set(t, e->member, &e->peer, e->peer_port);
+	target_embryo(t, e);
 	word = marked_word(s);
 	ring_mark(word, RING_PENDING_NEW);
 	ring_differs(word, e->member);
@@ -252,6 +271,17 @@ static __always_inline __u32 first_status(const struct packet *p, __u32 state)
 	return p->flags & TCP_FIN ? FLOW_HALF_CLOSED | STATUS_FIN_CLIENT : state;
 }
 
+/* What an entry keeps of the header it began with. */
+static __always_inline void flow_begin(struct flow *f, const struct packet *p, const struct target *t, __u32 state)
+{
+	f->member = t->member;
+	f->status = first_status(p, state);
+	if (t->header == HEADER_NONE)
+		return;
+	f->isn_low = t->isn;
+	f->status |= STATUS_HEADER | t->isn >> STATUS_ISN_SHIFT << STATUS_ISN_SHIFT;
+}
+
 /* The entry for answers. It comes before the other, so that the source port is
  * never free in between. 0 = no room, or the port is no longer ours. */
 __noinline int promote_reverse(const struct packet *p, const struct stage *s, const struct target *t)
@@ -273,10 +303,9 @@ __noinline int promote_reverse(const struct packet *p, const struct stage *s, co
 	__builtin_memset(from, 0, sizeof(*from));
 	from->peer = s->key.addr;
 	from->peer_port = s->key.port;
-	from->member = t->member;
 	from->seen = p->tick;
 	from->sequence = p->ack;
-	from->status = first_status(p, FLOW_ESTABLISHED);
+	flow_begin(from, p, t, FLOW_ESTABLISHED);
 	if (!flow_put(&key, reverse_hash(&key), from))
 		return 0;
 	bpf_map_delete_elem(&embryos, &key);
@@ -295,11 +324,10 @@ __noinline int promote_forward(const struct packet *p, const struct stage *s, co
 	__builtin_memset(from, 0, sizeof(*from));
 	from->peer = t->peer;
 	from->peer_port = t->peer_port;
-	from->member = t->member;
 	from->seen = p->tick;
 	from->opened = p->tick;
 	from->sequence = p->seq;
-	from->status = first_status(p, s->nat ? FLOW_ESTABLISHED : FLOW_YOUNG);
+	flow_begin(from, p, t, s->nat ? FLOW_ESTABLISHED : FLOW_YOUNG);
 	ring_differs(marked_word(s), t->member);
 	if (!flow_put(&s->key, s->hash, from))
 		return 0;
@@ -309,7 +337,8 @@ __noinline int promote_forward(const struct packet *p, const struct stage *s, co
 	source_opened(&s->key.addr);
 	if (s->nat)
 		source_proved(&s->key.addr, p->tick);
-	event_flow(EVENT_ESTABLISHED, s->service, &s->key.addr, s->key.port, &t->peer, t->peer_port, t->member);
+	event_flow(EVENT_ESTABLISHED, s->service, &s->key.addr, s->key.port, &t->peer, t->peer_port, t->member,
+		   t->header, t->isn);
 	return 1;
 }
 
@@ -357,7 +386,7 @@ __noinline enum known take_embryo(const struct packet *p, const struct stage *s,
 		return KNOWN_NOTHING;
 	e = embryo_find(&s->key, p->tick);
 	if (e) {
-		target_set(t, e->member, &e->peer, e->peer_port);
+		target_embryo(t, e);
 		return completes(p, s, e) ? KNOWN_COMPLETES : KNOWN_EMBRYO;
 	}
 	t->member = ring_member(marked_word(s));

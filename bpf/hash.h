@@ -50,17 +50,22 @@ static __always_inline __u64 sip_end(struct sip *s)
 	return s->a ^ s->b ^ s->c ^ s->d;
 }
 
-/* The hash of addr:port under salt: what a service or a host mixes in. IPv4
- * skips the half of the address that is always zero. */
-static __always_inline __u64 flow_hash(const struct addr *addr, __be16 port, __u64 salt)
+static __always_inline struct sip sip_begin(void)
 {
-	const __u64 *w = (const __u64 *)addr;
-	struct sip s = {
+	return (struct sip){
 		.a = hash_key[0] ^ 0x736f6d6570736575ull,
 		.b = hash_key[1] ^ 0x646f72616e646f6dull,
 		.c = hash_key[0] ^ 0x6c7967656e657261ull,
 		.d = hash_key[1] ^ 0x7465646279746573ull,
 	};
+}
+
+/* The hash of addr:port under salt: what a service or a host mixes in. IPv4
+ * skips the half of the address that is always zero. */
+static __always_inline __u64 flow_hash(const struct addr *addr, __be16 port, __u64 salt)
+{
+	const __u64 *w = (const __u64 *)addr;
+	struct sip s = sip_begin();
 	__u64 length = 16;
 
 	if (w[0]) {
@@ -70,6 +75,21 @@ static __always_inline __u64 flow_hash(const struct addr *addr, __be16 port, __u
 	sip_word(&s, w[1]);
 	sip_word(&s, salt ^ bpf_ntohs(port));
 	sip_word(&s, length << 56);
+	return sip_end(&s);
+}
+
+/* One half of what names a connection: the same bytes from every gateway. The
+ * last word's low bits keep it apart from the hashes above. */
+static __always_inline __u64 connection_hash(const struct addr *client, __be16 port, __u64 salt, __u32 isn, __u16 half)
+{
+	const __u64 *w = (const __u64 *)client;
+	struct sip s = sip_begin();
+
+	sip_word(&s, w[0]);
+	sip_word(&s, w[1]);
+	sip_word(&s, salt);
+	sip_word(&s, (__u64)isn << 32 | (__u32)bpf_ntohs(port) << 16 | half);
+	sip_word(&s, 32ull << 56 | 1);
 	return sip_end(&s);
 }
 

@@ -146,6 +146,25 @@ static __always_inline void quote_write_v6(struct icmp_v6 *m, void *end, const s
 	delta_apply(&icmp, &m->icmp.check);
 }
 
+/* Tells of an MTU of less, down to what each family asks of every link. */
+static __always_inline void lower_mtu(struct icmp *i, __u32 less, int v6)
+{
+	__u32 mtu = bpf_ntohl(i->mtu), least = v6 ? IPV6_MIN_MTU : IPV4_MIN_MTU;
+	struct delta d = {};
+	__be32 was = i->mtu;
+
+	if (!less || i->type != (v6 ? ICMPV6_TOO_BIG : ICMP_UNREACHABLE) ||
+	    (!v6 && i->code != ICMP_FRAGMENTATION_NEEDED))
+		return;
+	if (!v6)
+		mtu &= 0xffff;
+	if (mtu <= least)
+		return; /* an old router's, which does not say */
+	i->mtu = bpf_htonl(mtu > least + less ? mtu - less : least);
+	delta_word(&d, was, i->mtu);
+	delta_apply(&d, &i->check);
+}
+
 /* Writes the error as e has it. 0 = the frame is not as quote_read saw it. */
 __noinline int quote_write(struct xdp_md *ctx, const struct packet *p, const struct envelope *e)
 {
@@ -161,11 +180,13 @@ __noinline int quote_write(struct xdp_md *ctx, const struct packet *p, const str
 		if ((void *)(six + 1) > end)
 			return 0;
 		quote_write_v6(six, end, e);
+		lower_mtu(&six->icmp, e->less, 1);
 		return 1;
 	}
 	if ((void *)(four + 1) > end)
 		return 0;
 	quote_write_v4(four, end, e);
+	lower_mtu(&four->icmp, e->less, 0);
 	return 1;
 }
 
@@ -177,12 +198,12 @@ static __always_inline void flow_target(const struct stage *s, __u32 tick, struc
 	struct embryo *e;
 
 	if (f) {
-		target_set(t, f->member, &f->peer, f->peer_port);
+		target_flow(t, f);
 		return;
 	}
 	e = embryo_find(&s->key, tick);
 	if (e) {
-		target_set(t, e->member, &e->peer, e->peer_port);
+		target_embryo(t, e);
 		return;
 	}
 	t->member = ring_member(marked_word(s));
@@ -239,6 +260,7 @@ static __noinline int error_to_backend(struct xdp_md *ctx, const struct frame *f
 	if (!n)
 		return drop(&x->p, DROP_NO_NEXT_HOP);
 	/* Where we hide the client, nobody else's address reaches the backend. */
+	e->less = 0;
 	e->src = x->s.keep ? x->p.src : x->t.peer;
 	e->dst = m->addr;
 	e->quote = *q;
@@ -250,6 +272,27 @@ static __noinline int error_to_backend(struct xdp_md *ctx, const struct frame *f
 	if (verdict != XDP_DROP)
 		count_steered(&x->p, x->t.member, id);
 	return count_error(verdict, id);
+}
+
+/* The number that the client gave what is quoted: what was lowered for its header
+ * is raised again, or the client would take the error for a forged one. */
+__noinline __u32 quoted_seq(const struct answer *a, __u32 seq, __u32 v6)
+{
+	__u32 length = proxy_length(v6), header, isn;
+	struct flow_key key;
+	struct embryo *e;
+
+	if (!a)
+		return seq;
+	header = a->header;
+	isn = a->isn;
+	service_key(&key, a->service, &a->client, a->client_port);
+	e = bpf_map_lookup_elem(&embryos, &key);
+	if (e && e->member == a->member) {
+		header = e->header;
+		isn = e->isn;
+	}
+	return header == HEADER_OPEN && seq - (isn - length) < length ? seq + length : seq;
 }
 
 /* An error about what a client sent, after we sent it on to a backend. */
@@ -277,6 +320,8 @@ static __noinline int error_to_client(struct xdp_md *ctx, const struct frame *f,
 	x->e.src = svc->vip;
 	x->e.dst = x->a.client;
 	x->e.quote = x->q;
+	x->e.quote.seq = quoted_seq(&x->a, x->q.seq, x->p.v6);
+	x->e.less = x->e.quote.seq - x->q.seq;
 	x->e.quote.src = x->a.client;
 	x->e.quote.sport = x->a.client_port;
 	x->e.quote.dst = svc->vip;

@@ -19,6 +19,7 @@
 #define ICMP_UNREACHABLE 3
 #define ICMP_FRAGMENTATION_NEEDED 4
 #define ICMPV6_TOO_BIG 2
+#define IPV4_MIN_MTU 68
 #define IPV6_MIN_MTU 1280
 
 /* The eight bytes in front of the quote, alike in both families. */

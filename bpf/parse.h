@@ -27,6 +27,7 @@
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define TCP_URG 0x20
 
 struct vlan_tag {
 	__be16 tci;
@@ -92,6 +93,18 @@ static __always_inline void addr_v4(struct addr *a, __be32 v4)
 static __always_inline void addr_v6(struct addr *a, const struct in6_addr *v6)
 {
 	__builtin_memcpy(a, v6, sizeof(*a));
+}
+
+/* By words: by the bytes it is declared as it would take a register each. */
+static __always_inline void addr_copy(struct addr *to, const struct addr *from)
+{
+	__u32 *x = (__u32 *)to;
+	const __u32 *y = (const __u32 *)from;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 4; i++)
+		x[i] = y[i];
 }
 
 static __always_inline int addr_equal(const struct addr *a, const struct addr *b)

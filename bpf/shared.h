@@ -67,6 +67,7 @@ enum service_flag {
 	SERVICE_KEEP = 1 << 0, /* nat: the client's address stays the source */
 	SERVICE_REMOVED = 1 << 1, /* out of the settings: its living flows go on, nothing new */
 	SERVICE_CLIENT = 1 << 2, /* the ring entry goes by the client's address alone */
+	SERVICE_PROXY = 1 << 3, /* nat: new flows begin with a PROXY v2 header */
 };
 
 /* Key of the services map; a VIP's own entry in vips has only the address. */
@@ -181,16 +182,23 @@ enum flow_state {
 	FLOW_STATES,
 };
 
-/* State of the PROXY header of a flow; only NONE occurs until headers are written. */
+/* State of the PROXY header of a flow. */
 enum header_state {
 	HEADER_NONE,
 	HEADER_OPEN, /* repeated until the backend acknowledges it */
 	HEADER_CLOSED,
 };
 
+/* Length of the PROXY v2 header: 16 bytes, the addresses, the connection id as
+ * a TLV, and what makes it a multiple of 4. */
+#define PROXY_ID 16
+#define PROXY_LENGTH_V4 (16 + 12 + 3 + PROXY_ID + 5)
+#define PROXY_LENGTH_V6 (16 + 36 + 3 + PROXY_ID + 5)
+_Static_assert(PROXY_LENGTH_V4 % 4 == 0 && PROXY_LENGTH_V6 % 4 == 0, "TCP sums words");
+
 /* The status word of a flow, one word so that it can be changed atomically:
- * state | flags | header state | header length in units of 4 bytes. */
-#define STATUS_STATE_MASK 0x000000ff
+ * state | flags | high half of the client's ISN. */
+#define STATUS_STATE_MASK 0x0000003f
 #define STATUS_FIN_CLIENT (1u << 8)
 #define STATUS_FIN_BACKEND (1u << 9)
 #define STATUS_COUNTED_CLOSED (1u << 10) /* flows_closed has it already */
@@ -204,8 +212,9 @@ enum header_state {
 #define STATUS_RESET (1u << 15) /* a reset beyond doubt */
 #define STATUS_FINS (STATUS_FIN_CLIENT | STATUS_FIN_BACKEND)
 #define STATUS_DOUBTS (STATUS_DOUBT_CLIENT | STATUS_DOUBT_BACKEND)
-#define STATUS_HEADER_STATE_SHIFT 16
-#define STATUS_HEADER_LEN_SHIFT 24
+#define STATUS_HEADER (1u << 6) /* the flow began with a PROXY header */
+#define STATUS_HEADER_CLOSED (1u << 7) /* the backend has it */
+#define STATUS_ISN_SHIFT 16
 
 /* How far from what was seen numbers of one side may stand and still be its
  * own: its window, and what was lost before it came to us. */
@@ -219,18 +228,20 @@ struct flow {
 	struct addr peer; /* towards the backend: source address there; back: the client */
 	__be16 port; /* key */
 	__be16 peer_port;
-	__u32 member;
+	__u16 member;
+	__u16 isn_low; /* of the client, the rest is in status: what the connection id is made of */
 	__u32 seen; /* tick of the last packet */
 	union {
 		__u32 opened; /* towards the backend: tick of the handshake */
 		__u32 next_hop; /* back: epoch << 16 | id, 0 = not known */
 	};
-	/* header open: the client's ISN; in doubt: where the side's end stands; else
+	/* in doubt: where the side's end stands; else
 	 * the end of what this side sent */
 	__u32 sequence;
 	__u32 status;
 };
 _Static_assert(sizeof(struct flow) == 64, "a flow is one cache line");
+_Static_assert(MAX_MEMBERS <= 1 << 16, "a flow names its member by 16 bits");
 
 /* A tick is 2^30 ns (1.07 s): a shift instead of a division on every packet. */
 #define TICK_SHIFT 30
@@ -246,8 +257,8 @@ enum embryo_flag {
 struct embryo {
 	struct addr peer; /* as in struct flow */
 	__be16 peer_port;
-	__u8 header_len;
-	__u8 header_state;
+	__u8 header; /* enum header_state: whether the SYN went out lowered */
+	__u8 zero;
 	__u32 member;
 	__u32 flags; /* enum embryo_flag, changed atomically */
 	__u32 isn;
@@ -317,6 +328,7 @@ enum drop_reason {
 	DROP_SOURCE_FULL, /* more flows than one client may have */
 	DROP_CHALLENGED, /* under pressure: an unknown source was asked to prove its address */
 	DROP_CHALLENGE_MET, /* its answer, by which it is known */
+	DROP_TCP_SIGNATURE, /* proxy_v2: a signed segment cannot be rewritten */
 	DROP_INTERNAL, /* a helper failed; anything but 0 is a fault of ours */
 	DROP_TOO_BIG_UNTOLD, /* as too_big, but fragmenting was allowed, or too many were told just now */
 	DROP_NO_HEADROOM, /* ipip, gue: the driver leaves no room for the outer header */
@@ -359,8 +371,10 @@ struct event {
 	__be16 port;
 	__be16 peer_port;
 	__u32 ifindex; /* neighbour only */
+	__u32 isn; /* established, closed: the client's, where the flow began with a header */
+	__u32 header; /* enum header_state */
 };
-_Static_assert(sizeof(struct event) == 64, "event");
+_Static_assert(sizeof(struct event) == 72, "event");
 
 /* What the guard has to look at, so that an empty one costs a bit test. */
 enum guard_bit {

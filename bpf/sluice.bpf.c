@@ -15,6 +15,7 @@
 #include "icmp.h"
 #include "memory.h"
 #include "parse.h"
+#include "proxy.h"
 
 char licence[] SEC("license") = "Dual BSD/GPL";
 
@@ -26,19 +27,24 @@ static __always_inline int owned(__u32 index)
 	return o && o->active && (!o->until || bpf_ktime_get_ns() < o->until);
 }
 
+/* The id of the nat backend that a packet would be from. */
+static __noinline __u32 *host_of(const struct packet *p)
+{
+	struct host_key from = { .addr = p->src, .port = p->sport };
+
+	return bpf_map_lookup_elem(&hosts, &from);
+}
+
 /* Whether the packet answers one of our flows, although it looks like a
  * client's: the source port of a flow may be that of a service made later. */
 __noinline int is_answer(const struct packet *p)
 {
-	struct host_key from = {};
 	struct flow_key key;
 	__u32 *host;
 
 	if (!p)
 		return 0;
-	from.addr = p->src;
-	from.port = p->sport;
-	host = bpf_map_lookup_elem(&hosts, &from);
+	host = host_of(p);
 	if (!host)
 		return 0;
 	reverse_key(&key, *host, &p->dst, p->dport);
@@ -146,7 +152,7 @@ static __always_inline struct flow *find_flow(const struct packet *p, const stru
 
 	if (!f || flow_expired(f, p->tick))
 		return NULL;
-	target_set(t, f->member, &f->peer, f->peer_port);
+	target_flow(t, f);
 	barrier();
 	/* The line may have been given to another flow while it was read. */
 	return ((volatile struct flow *)f)->word == hash_tag(s->hash) ? f : NULL;
@@ -158,8 +164,10 @@ static __always_inline struct flow *find_flow(const struct packet *p, const stru
 static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p, const struct stage *s, struct flow *f,
 				     struct target *t)
 {
-	enum drop_reason reason;
+	enum drop_reason reason = s->proxy ? proxy_prepare(ctx, p) : DROP_NONE;
 
+	if (reason)
+		return refuse(ctx, p, s, reason);
 	/* A flow that ended beyond doubt, or whose member is gone, binds the client
 	 * to no backend any more, but its entry stands until the new handshake
 	 * completes. */
@@ -199,7 +207,7 @@ static __always_inline int replaced(const struct packet *p, const struct stage *
 		return promote(p, s, t) == DROP_NONE;
 	if (known != KNOWN_EMBRYO)
 		__sync_fetch_and_and(&f->status, ~STATUS_BESIDE);
-	target_set(t, f->member, &f->peer, f->peer_port);
+	target_flow(t, f);
 	return 0;
 }
 
@@ -239,8 +247,7 @@ static __always_inline int pass_table(const struct packet *p, const struct stage
 /* Answers of nat backends, health checks, and what is none of ours. */
 static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, struct scratch *x)
 {
-	struct host_key from = { .addr = x->p.src, .port = x->p.sport };
-	__u32 *host = bpf_map_lookup_elem(&hosts, &from);
+	__u32 *host = host_of(&x->p);
 	struct control *c;
 
 	if (host)
@@ -321,6 +328,7 @@ int steer(struct xdp_md *ctx)
 	if (parsed == PARSED_OTHER)
 		return XDP_PASS;
 	x->p.tick = tick_now(m);
+	x->t.header = HEADER_NONE;
 	if (parsed == PARSED_ICMP) {
 		verdict = icmp_packet(ctx, &f, x);
 		if (verdict != STEERED)

@@ -87,27 +87,28 @@ const (
 	bpfDropReasonDROP_SOURCE_FULL     bpfDropReason = 22
 	bpfDropReasonDROP_CHALLENGED      bpfDropReason = 23
 	bpfDropReasonDROP_CHALLENGE_MET   bpfDropReason = 24
-	bpfDropReasonDROP_INTERNAL        bpfDropReason = 25
-	bpfDropReasonDROP_TOO_BIG_UNTOLD  bpfDropReason = 26
-	bpfDropReasonDROP_NO_HEADROOM     bpfDropReason = 27
-	bpfDropReasonDROP_REASONS         bpfDropReason = 28
+	bpfDropReasonDROP_TCP_SIGNATURE   bpfDropReason = 25
+	bpfDropReasonDROP_INTERNAL        bpfDropReason = 26
+	bpfDropReasonDROP_TOO_BIG_UNTOLD  bpfDropReason = 27
+	bpfDropReasonDROP_NO_HEADROOM     bpfDropReason = 28
+	bpfDropReasonDROP_REASONS         bpfDropReason = 29
 )
 
 type bpfEmbryo struct {
-	_           structs.HostLayout
-	Peer        bpfAddr
-	PeerPort    uint16
-	HeaderLen   uint8
-	HeaderState uint8
-	Member      uint32
-	Flags       uint32
-	Isn         uint32
-	ServerIsn   uint32
-	Made        uint32
-	Ingress     uint32
-	Mac         [6]uint8
-	OwnMac      [6]uint8
-	Retries     uint32
+	_         structs.HostLayout
+	Peer      bpfAddr
+	PeerPort  uint16
+	Header    uint8
+	Zero      uint8
+	Member    uint32
+	Flags     uint32
+	Isn       uint32
+	ServerIsn uint32
+	Made      uint32
+	Ingress   uint32
+	Mac       [6]uint8
+	OwnMac    [6]uint8
+	Retries   uint32
 }
 
 type bpfEvent struct {
@@ -122,6 +123,8 @@ type bpfEvent struct {
 	Port     uint16
 	PeerPort uint16
 	Ifindex  uint32
+	Isn      uint32
+	Header   uint32
 }
 
 type bpfExpireArgs struct {
@@ -150,7 +153,8 @@ type bpfFlow struct {
 	Peer     bpfAddr
 	Port     uint16
 	PeerPort uint16
-	Member   uint32
+	Member   uint16
+	IsnLow   uint16
 	Seen     uint32
 	Opened   uint32
 	Sequence uint32
@@ -323,6 +327,7 @@ const (
 	bpfMapMetas           = "metas"
 	bpfMapNextHopIds      = "next_hop_ids"
 	bpfMapNextHops        = "next_hops"
+	bpfMapOptionsOf       = "options_of"
 	bpfMapOwners          = "owners"
 	bpfMapPaces           = "paces"
 	bpfMapPressures       = "pressures"
@@ -430,6 +435,7 @@ type bpfMapSpecs struct {
 	Metas          *ebpf.MapSpec `ebpf:"metas"`
 	NextHopIds     *ebpf.MapSpec `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	OptionsOf      *ebpf.MapSpec `ebpf:"options_of"`
 	Owners         *ebpf.MapSpec `ebpf:"owners"`
 	Paces          *ebpf.MapSpec `ebpf:"paces"`
 	Pressures      *ebpf.MapSpec `ebpf:"pressures"`
@@ -503,6 +509,7 @@ type bpfMaps struct {
 	Metas          *ebpf.Map `ebpf:"metas"`
 	NextHopIds     *ebpf.Map `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	OptionsOf      *ebpf.Map `ebpf:"options_of"`
 	Owners         *ebpf.Map `ebpf:"owners"`
 	Paces          *ebpf.Map `ebpf:"paces"`
 	Pressures      *ebpf.Map `ebpf:"pressures"`
@@ -544,6 +551,7 @@ func (m *bpfMaps) Close() error {
 		m.Metas,
 		m.NextHopIds,
 		m.NextHops,
+		m.OptionsOf,
 		m.Owners,
 		m.Paces,
 		m.Pressures,

@@ -136,6 +136,7 @@ var dropNames = map[bpfDropReason]string{
 	bpfDropReasonDROP_CHALLENGED:      "challenged",
 	bpfDropReasonDROP_CHALLENGE_MET:   "challenge_met",
 	bpfDropReasonDROP_INTERNAL:        "internal",
+	bpfDropReasonDROP_TCP_SIGNATURE:   "tcp_signature",
 	bpfDropReasonDROP_TOO_BIG_UNTOLD:  "too_big_untold",
 	bpfDropReasonDROP_NO_HEADROOM:     "no_headroom",
 }

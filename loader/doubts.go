@@ -110,7 +110,7 @@ func (l *lookup) flow(f *bpfFlow) {
 	if FlowState(f.Status&statusState) == FlowEstablished {
 		marks = 0
 	}
-	l.entry(f.Owner, f.Addr, f.Port, f.Member, marks)
+	l.entry(f.Owner, f.Addr, f.Port, uint32(f.Member), marks)
 }
 
 // entry notes what a flow or handshake says of its ring entry.

@@ -46,10 +46,10 @@ func (d *Dataplane) ReadEvent() (Event, error) {
 	if len(record.RawSample) < int(unsafe.Sizeof(bpfEvent{})) {
 		return Event{}, fmt.Errorf("read event: %d bytes are too few", len(record.RawSample))
 	}
-	return decodeEvent((*bpfEvent)(unsafe.Pointer(&record.RawSample[0]))), nil
+	return d.decodeEvent((*bpfEvent)(unsafe.Pointer(&record.RawSample[0]))), nil
 }
 
-func decodeEvent(r *bpfEvent) Event {
+func (d *Dataplane) decodeEvent(r *bpfEvent) Event {
 	e := Event{
 		Kind:      EventKind(r.Kind),
 		Time:      time.Duration(r.Time),
@@ -60,6 +60,9 @@ func decodeEvent(r *bpfEvent) Event {
 	}
 	if r.PeerPort != 0 {
 		e.Source = fromAddrPort(r.Peer, r.PeerPort)
+	}
+	if r.Header != 0 {
+		e.ID = d.connectionID(e.Service, e.Client, r.Isn)
 	}
 	if e.Kind == EventRefused {
 		e.Reason = bpfDropReason(r.Reason).name()

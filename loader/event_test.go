@@ -135,8 +135,8 @@ func TestEventsLost(t *testing.T) {
 	must(t, dp.Publish(testService))
 	index, err := n.Index("a")
 	must(t, err)
-	// 1 MiB of records of 64 bytes and 8 of the kernel's.
-	const fits, count = 1 << 20 / 72, 20_000
+	// 1 MiB of records of 72 bytes and 8 of the kernel's.
+	const fits, count = 1 << 20 / 80, 20_000
 	must(t, n.Do(func() error {
 		p := newFeeder(dp.Steer(), index, frame.Frame{Src: netip.MustParseAddrPort("198.51.100.1:1"), Dst: listen, Flags: frame.SYN})
 		defer p.close()

@@ -20,11 +20,15 @@ const (
 	flowReverse = 1 << 31
 	lineLive    = 1 << 31
 	lineFree    = 0
-	statusState = 0xff
+	statusState = 0x3f
 
 	statusCountedClosed = 1 << 10
 	statusAdvanced      = 1 << 11
 	statusDoubts        = 1<<13 | 1<<14
+	// statusHeader says that the flow began with a PROXY header; the high half
+	// of the word is that of the client's initial sequence number.
+	statusHeader = 1 << 6
+	statusISN    = 0xffff0000
 )
 
 // flowSize is a cache line.
@@ -140,6 +144,9 @@ func (d *Dataplane) decodeFlow(line uint32, f *bpfFlow) Flow {
 		if source := fromAddrPort(f.Peer, f.PeerPort); source != out.Client {
 			out.Source = source
 		}
+	}
+	if f.Status&statusHeader != 0 {
+		out.ID = d.connectionID(out.Service, out.Client, f.Status&statusISN|uint32(f.IsnLow))
 	}
 	return out
 }

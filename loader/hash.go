@@ -16,6 +16,11 @@ func newHashKey(key [16]byte) hashKey {
 
 // sum is SipHash-1-3 over words followed by their length, as bpf/hash.h has it.
 func (k hashKey) sum(words ...uint64) uint64 {
+	return k.words(append(words, uint64(len(words)*8)<<56)...)
+}
+
+// words is the same over words that end with their length.
+func (k hashKey) words(words ...uint64) uint64 {
 	s := sip{
 		k[0] ^ 0x736f6d6570736575,
 		k[1] ^ 0x646f72616e646f6d,
@@ -25,7 +30,6 @@ func (k hashKey) sum(words ...uint64) uint64 {
 	for _, w := range words {
 		s.word(w)
 	}
-	s.word(uint64(len(words)*8) << 56)
 	s.c ^= 0xff
 	for range 3 {
 		s.round()
@@ -43,6 +47,18 @@ func (k hashKey) flow(client netip.AddrPort, salt uint64) uint64 {
 		return k.sum(high, low, last)
 	}
 	return k.sum(low, last)
+}
+
+// connection names a connection of a client, as bpf/hash.h has it: 16 bytes.
+func (k hashKey) connection(client netip.AddrPort, salt uint64, isn uint32) (id [16]byte) {
+	const bytes, domain = 32 << 56, 1
+	b := client.Addr().As16()
+	high, low := binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])
+	for half := range uint64(2) {
+		last := uint64(isn)<<32 | uint64(client.Port())<<16 | half
+		binary.LittleEndian.PutUint64(id[8*half:], k.words(high, low, salt, last, bytes|domain))
+	}
+	return id
 }
 
 // salt mixes a service into the hash of its clients. It is made of VIP and

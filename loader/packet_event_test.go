@@ -81,7 +81,7 @@ func (r *rig) events(t testing.TB) []Event {
 			return out
 		}
 		mustRig(t, err)
-		out = append(out, decodeEvent((*bpfEvent)(unsafe.Pointer(&record.RawSample[0]))))
+		out = append(out, r.d.decodeEvent((*bpfEvent)(unsafe.Pointer(&record.RawSample[0]))))
 	}
 }
 

@@ -15,7 +15,7 @@ func (s stand) occupant(state FlowState) bpfFlow {
 	}
 	return bpfFlow{
 		Word: lineLive | 0x55555, Owner: uint32(s.id), Addr: toAddr(s.router), Port: 1,
-		Member: uint32(membersOf(s.id)[1]), Seen: now, Opened: now, Status: uint32(state),
+		Member: uint16(membersOf(s.id)[1]), Seen: now, Opened: now, Status: uint32(state),
 	}
 }
 

@@ -72,6 +72,7 @@ func testHopMTU(t *testing.T, s stand) {
 	for id := hopRouter; id <= hopFar; id++ {
 		h := s.hops[id]
 		h.MTU = fits + uint16(s.room(c.to))
+		s.hops[id] = h
 		mustRig(t, s.d.PutNextHop(id, h))
 	}
 	c.both(t, step{}, step{})
@@ -191,6 +192,7 @@ func testDoubleTag(t *testing.T, s stand) {
 	c := s.established(t, 0)
 	at, f := c.segment(fromClient, frame.ACK, "x")
 	in, out := build(t, f), build(t, c.translated(fromClient, f))
+	counts := c.counts(step{flags: frame.ACK}, in)
 	in[12], in[13], out[12], out[13] = 0x88, 0xa8, 0x88, 0xa8
-	s.check(t, at, in, expected{verdict: xdpRedirect, out: out, counts: c.counts(step{flags: frame.ACK}, in)})
+	s.check(t, at, in, expected{verdict: xdpRedirect, out: out, counts: counts})
 }

@@ -109,7 +109,7 @@ func testErrorToBackend(t *testing.T, s stand) {
 					before.TTL = hops(seen, 3).TTL
 					want.Payload = packet(t, before, n)
 				}
-				if s.kind == hide || s.kind == pooled {
+				if s.svc.Mode == ModeNAT && !s.svc.KeepClient {
 					want.Src = withPort(c.source.Addr(), 0)
 				}
 				if !t.Run(name+", "+how, func(t *testing.T) {
@@ -127,6 +127,7 @@ func testErrorToBackend(t *testing.T, s stand) {
 func testErrorToClient(t *testing.T, s stand) {
 	for which := range 2 {
 		c := s.established(t, which)
+		c.both(t, step{}, step{}) // by now the backend has what stood before the data
 		_, sent := c.segment(fromClient, frame.ACK, "data of a client")
 		seen := c.translated(fromClient, sent)
 		for name, e := range icmpErrors(s.client.Is4()) {

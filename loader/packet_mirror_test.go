@@ -69,7 +69,7 @@ func (s stand) mirror(t *testing.T, client netip.AddrPort) int {
 		t.Error("the flow is in none of the lines that Go's hash names")
 	case flow.Line == NoLine:
 		t.Error("the flow is in the overflow table; its lines were free")
-	case flow.Member != MemberID(entry+1):
+	case flow.Member != MemberID(uint16(entry+1)):
 		t.Errorf("the program took entry %d of the ring, Go's hash names %d", flow.Member-1, entry)
 	default:
 		mustRig(t, s.d.objs.Flows.Put(flow.Line, &bpfFlow{}))

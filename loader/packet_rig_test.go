@@ -53,8 +53,9 @@ var (
 // The two spans of source ports. They hold the ports of the services.
 var rigPorts = [2][2]uint16{{20, 4000}, {61000, 61999}}
 
-// rigFlows makes the smallest tables there are.
-const rigFlows = 1024
+// rigFlows makes tables that are small, and still large enough that the flows
+// of one theme do not push each other out.
+const rigFlows = 4096
 
 func newRig(t testing.TB) *rig {
 	t.Helper()

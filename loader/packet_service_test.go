@@ -58,12 +58,13 @@ const (
 	counted  kind = 30 // dsr; the member of a ring entry is its number + 1
 	ipip     kind = 31
 	gue      kind = 32
+	proxied  kind = 33 // hide behind a PROXY header
 )
 
 func (k kind) String() string {
 	return map[kind]string{
 		hide: "hide", keep: "keep", dsr: "dsr", local: "sshd", pooled: "pooled",
-		keepTwin: "keep on the twin", empty: "empty", single: "sshd alone", counted: "counted",
+		keepTwin: "keep on the twin", empty: "empty", single: "sshd alone", counted: "counted", proxied: "proxied",
 		ipip: "ipip", gue: "gue",
 	}[k]
 }
@@ -72,10 +73,10 @@ func (k kind) String() string {
 // tunnelKinds those of the latter that put packets into others; steering are all
 // that can steer.
 var (
-	natKinds    = []kind{hide, keep, pooled}
+	natKinds    = []kind{hide, keep, pooled, proxied}
 	oneWay      = []kind{dsr, ipip, gue}
 	tunnelKinds = []kind{ipip, gue}
-	steering    = []kind{hide, keep, pooled, dsr, ipip, gue}
+	steering    = []kind{hide, keep, pooled, proxied, dsr, ipip, gue}
 )
 
 func (k kind) service(f family) Service {
@@ -95,6 +96,8 @@ func (k kind) service(f family) Service {
 		return Service{Listen: at(f.vip), Mode: ModeSSHD}
 	case single:
 		return Service{Listen: at(f.local), Mode: ModeSSHD}
+	case proxied:
+		return Service{Listen: at(f.vip), Mode: ModeNAT, Proxy: true, Pool: []netip.Addr{f.vip}}
 	case pooled:
 		return Service{Listen: at(f.vip), Mode: ModeNAT, Pool: f.pool}
 	default:
@@ -113,7 +116,7 @@ func (k kind) id(f family) ServiceID {
 
 // One above the highest ids in use.
 const (
-	maxService = 33 + int(gue-hide) + 1
+	maxService = 33 + int(proxied-hide) + 1
 	maxMember  = 2*maxService + 1
 )
 
@@ -122,7 +125,7 @@ func membersOf(id ServiceID) [2]MemberID { return [2]MemberID{MemberID(2*id + 1)
 
 func (r *rig) putServices(t testing.TB, f family) {
 	t.Helper()
-	for k := hide; k <= gue; k++ {
+	for k := hide; k <= proxied; k++ {
 		id := k.id(f)
 		r.services[id] = k.service(f)
 		mustRig(t, r.d.PutService(id, r.services[id]))

@@ -67,6 +67,9 @@ func (c *talk) step(t *testing.T, s step) {
 		return
 	}
 	in := build(t, f)
+	if s.does == goesOn {
+		defer func() { c.note(s.from, f, c.state(t) != 0) }()
+	}
 	if s.first && c.svc.Mode == ModeNAT && !c.svc.KeepClient {
 		c.stepFirst(t, s, at, f)
 		return
@@ -134,6 +137,9 @@ func (c *talk) counts(s step, in []byte) tally {
 		v.PacketsIn, v.BytesIn = 1, bytes
 		if s.flags&frame.SYN != 0 {
 			m.SYNs, v.SYNs = 1, 1
+		}
+		if f, err := frame.Decode(in); err == nil && c.carries(f) != nil {
+			m.Headers++
 		}
 	default:
 		m.PacketsOut, m.BytesOut = 1, bytes

@@ -81,7 +81,7 @@ func testSweepState(t *testing.T, s stand) {
 
 // event is what is told of the connection.
 func (c *talk) event(kind EventKind) Event {
-	e := Event{Kind: kind, Service: c.id, Member: c.member, Client: c.client}
+	e := Event{Kind: kind, Service: c.id, Member: c.member, Client: c.client, ID: c.connectionID()}
 	if c.svc.Mode == ModeNAT {
 		e.Source = c.source
 	}

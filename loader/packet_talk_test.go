@@ -20,6 +20,10 @@ type talk struct {
 	via    NextHopID      // the client's
 
 	up, down counter
+
+	// header is of proxied alone, former that of an earlier connection on the
+	// tuple.
+	header, former header
 }
 
 // counter is one direction's sequence numbers.
@@ -105,6 +109,9 @@ func (c *talk) segment(from side, flags frame.Flags, data string) (iface, frame.
 	f.Seq = own.next
 	if flags&frame.ACK != 0 {
 		f.Ack = other.next
+		if from == fromBackend {
+			f.Ack = c.hears(flags, other.next)
+		}
 	}
 	own.last = own.next
 	own.next += taken(f)
@@ -129,8 +136,10 @@ func (c *talk) translated(from side, f frame.Frame) frame.Frame {
 	if from == fromBackend {
 		hop = c.hops[c.via]
 		f.Src, f.Dst = c.svc.Listen, c.client
+		f = c.withoutHeader(f)
 	} else if c.svc.Mode == ModeNAT {
 		f.Src, f.Dst = c.source, c.to.Addr
+		f = c.withHeader(f)
 	}
 	f.SrcMAC, f.DstMAC = hop.Source, hop.Destination
 	ttl := uint8(64)

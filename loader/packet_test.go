@@ -36,6 +36,7 @@ func TestPackets(t *testing.T) {
 		{"memory", testMemory},
 		{"guard", testGuard},
 		{"icmp", testICMP},
+		{"proxy", testProxy},
 		{"mutated", testMutated},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

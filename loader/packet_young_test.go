@@ -78,7 +78,7 @@ func testForgedPair(t *testing.T, s stand) {
 func testLifetimes(t *testing.T, s stand) {
 	for state := FlowEstablished; state <= FlowKilled; state++ {
 		c := s.established(t, 0)
-		c.change(t, func(f *bpfFlow) { f.Status = uint32(state) })
+		c.change(t, func(f *bpfFlow) { f.Status = f.Status&^statusState | uint32(state) })
 		c.change(t, older(s.d.lifetimes[state]-1))
 		alive := step{flags: frame.ACK, state: state, lone: true}
 		if state == FlowKilled {

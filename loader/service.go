@@ -14,6 +14,7 @@ const (
 	serviceKeep    = 1 << 0
 	serviceRemoved = 1 << 1
 	serviceClient  = 1 << 2
+	serviceProxy   = 1 << 3
 )
 
 // Services returns the services the maps hold, whether published or not.
@@ -68,6 +69,9 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 	if s.ByClient {
 		r.Flags |= serviceClient
 	}
+	if s.Proxy {
+		r.Flags |= serviceProxy
+	}
 	// The programs pick a place, not an address: every place is filled.
 	for i := range r.Pool {
 		if len(s.Pool) > 0 {
@@ -84,6 +88,7 @@ func decodeService(r bpfService) Service {
 		KeepClient: r.Flags&serviceKeep != 0,
 		Removed:    r.Flags&serviceRemoved != 0,
 		ByClient:   r.Flags&serviceClient != 0,
+		Proxy:      r.Flags&serviceProxy != 0,
 	}
 	for i := range min(r.PoolLen, MaxPool) {
 		s.Pool = append(s.Pool, fromAddr(r.Pool[i]))

@@ -50,6 +50,8 @@ type Service struct {
 	Mode   Mode
 	// KeepClient leaves the client's address as source (nat only).
 	KeepClient bool
+	// Proxy has new flows begin with a PROXY v2 header (nat without KeepClient).
+	Proxy bool
 	// Pool are the source addresses towards backends (nat without KeepClient),
 	// at most MaxPool, of the VIP's family.
 	Pool []netip.Addr
@@ -140,6 +142,8 @@ type Flow struct {
 	State   FlowState
 	Opened  time.Duration // CLOCK_MONOTONIC
 	Seen    time.Duration // CLOCK_MONOTONIC, in steps of 1.07 s
+	// ID is the connection id of the PROXY header, empty where there is none.
+	ID string
 }
 
 // EventKind is what happened to a flow.
@@ -166,6 +170,9 @@ type Event struct {
 	Client    netip.AddrPort
 	Source    netip.AddrPort
 	Interface int
+	// ID is the connection id of the PROXY header of an established or closed
+	// flow, empty where there is none.
+	ID string
 }
 
 // Lifetimes are how long an entry lives after its last packet. Past it the

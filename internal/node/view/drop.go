@@ -31,6 +31,7 @@ var dropTexts = map[string]string{
 	"source_full":     "The client has as many flows as guard.flows_per_client allows.",
 	"challenged":      "More handshakes begin than can be kept: an unknown source was asked to prove its address.",
 	"challenge_met":   "The answer to such a question; its sender is let in at the next try.",
+	"tcp_signature":   "The connection is signed (TCP-MD5 or TCP-AO), which rules a PROXY header out.",
 	"internal":        "The program failed; this is a fault of sluice: please report it.",
 	"too_big_untold":  "As too_big, but the sender was not told: the packet may be fragmented, or too many senders were told just now.",
 	"no_headroom":     "The driver leaves no room in front of the packet for an outer header: use another mode, or dataplane.xdp generic.",
