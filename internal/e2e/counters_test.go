@@ -15,7 +15,7 @@ import (
 // replacement of the program in the middle.
 func TestCountersExact(t *testing.T) {
 	nettest.Require(t, nettest.Program("nft"))
-	w := runningWith(t, shape{"nat", "hide"}, calmCheck)
+	w := runningWith(t, shape{mode: "nat", clientAddress: "hide"}, calmCheck)
 	vip := vips["IPv4"]
 	rule := meter(t, w, vip)
 	base := w.backends()
@@ -85,7 +85,7 @@ func exchange(t *testing.T, w *world, vip netip.AddrPort, n int) {
 // TestWeights checks that weights 1:2:5 are shares of 1/8, 2/8 and 5/8 within
 // four standard deviations of a fair draw.
 func TestWeights(t *testing.T) {
-	w := runningWith(t, shape{"nat", "hide"}, calmCheck)
+	w := runningWith(t, shape{mode: "nat", clientAddress: "hide"}, calmCheck)
 	vip := vips["IPv4"]
 	weights := map[string]int{"b1": 1, "b2": 2, "b3": 5}
 	for name, weight := range weights {

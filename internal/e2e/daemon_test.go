@@ -91,6 +91,14 @@ func (d *daemon) words() string {
 	return string(data)
 }
 
+// stop ends the daemon in order.
+func (d *daemon) stop() {
+	d.t.Helper()
+	must(d.t, d.cmd.Process.Signal(syscall.SIGTERM))
+	<-d.ended
+	d.cmd = nil
+}
+
 // finish stops what still runs and shows the log of a failed test.
 func (d *daemon) finish() {
 	if d.cmd != nil {

@@ -18,7 +18,7 @@ import (
 // brings it back. Removing it from the settings and adding it again moves no
 // connection either.
 func TestDrain(t *testing.T) {
-	w := runningWith(t, shape{"nat", "hide"}, calmCheck)
+	w := runningWith(t, shape{mode: "nat", clientAddress: "hide"}, calmCheck)
 	vip := vips["IPv4"]
 	conns, err := nettest.OpenConns(t.Context(), w.Client, vip, 200)
 	must(t, err)
@@ -85,7 +85,7 @@ func TestDrain(t *testing.T) {
 
 // TestDrainDeadline resets what is left when the deadline has come.
 func TestDrainDeadline(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	conns, err := nettest.OpenConns(t.Context(), w.Client, vips["IPv4"], 20)
 	must(t, err)
 	defer conns.Close()
@@ -132,7 +132,7 @@ func untilEnd(conns nettest.Conns, within time.Duration) []error {
 
 // TestDrainLast asks before it takes the last backend away.
 func TestDrainLast(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	w.do("drain", "b1", "b2", "b1-v6", "b2-v6")
 	if _, err := w.try("drain", "b3"); err == nil || !strings.Contains(err.Error(), "--yes") {
 		t.Errorf("drain of the last backend: %v; it must ask for --yes", err)

@@ -64,7 +64,7 @@ func (w *world) open(t *testing.T, family string) {
 // comes up, over a restart too, until the ban is taken back or has ended. With
 // --kill the session ends, too.
 func TestBan(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	for family, vip := range vips {
 		t.Run(family, func(t *testing.T) {
 			client := w.ClientAddr.Like(vip.Addr()).String()
@@ -99,7 +99,7 @@ func TestBan(t *testing.T) {
 // TestGuardSettings denies and exempts by settings that are applied while
 // sessions live.
 func TestGuardSettings(t *testing.T) {
-	w := running(t, shape{"dsr", ""})
+	w := running(t, shape{mode: "dsr"})
 	plain, client := w.text(), w.ClientAddr.V4.String()
 	w.open(t, "IPv4")
 	w.write(plain + "guard: {deny: [" + client + "]}\n")
@@ -117,7 +117,7 @@ func TestGuardSettings(t *testing.T) {
 // TestChallenge begins more connections at once than handshakes are kept: some
 // are asked to prove where they come from, and all come through.
 func TestChallenge(t *testing.T) {
-	w := runningWith(t, shape{"dsr", ""}, calmCheck)
+	w := runningWith(t, shape{mode: "dsr"}, calmCheck)
 	const count = 1200
 	conns, err := nettest.OpenConns(t.Context(), w.Client, vips["IPv4"], count)
 	must(t, err)

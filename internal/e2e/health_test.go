@@ -78,7 +78,7 @@ var switchInside = netip.MustParseAddr("10.0.0.254")
 // TestNoReturnPath gives a keep backend a route to the client past the
 // gateway: connections fail, are counted, and doctor says why.
 func TestNoReturnPath(t *testing.T) {
-	w := running(t, shape{"nat", "keep"})
+	w := running(t, shape{mode: "nat", clientAddress: "keep"})
 	for _, b := range w.Backends {
 		must(t, b.SetDefaultRoute(switchInside))
 	}

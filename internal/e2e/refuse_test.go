@@ -104,7 +104,7 @@ func TestNoPrivilege(t *testing.T) {
 // TestReloadRefused gives a running node a bad file: nothing changes, and
 // status says why.
 func TestReloadRefused(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	w.write(strings.ReplaceAll(w.text(), "mode: nat", "mode: magic"))
 	if _, err := w.try("settings", "apply", w.settings); err == nil || !strings.Contains(err.Error(), "magic") {
 		t.Errorf("settings apply of a bad file: %v", err)
@@ -125,7 +125,7 @@ func TestReloadRefused(t *testing.T) {
 // TestForeignProgram refuses an interface that carries somebody else's program
 // and names it.
 func TestForeignProgram(t *testing.T) {
-	w := newWorld(t, shape{"nat", "hide"})
+	w := newWorld(t, shape{mode: "nat", clientAddress: "hide"})
 	must(t, w.GW.AttachPass(nettest.InsideLink))
 	w.configure()
 	said := w.refused(t)
@@ -136,7 +136,7 @@ func TestForeignProgram(t *testing.T) {
 
 // TestDetach takes everything off.
 func TestDetach(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	w.kill()
 	w.do("detach")
 	nothingLeft(t, filepath.Join(w.bpffs, "sluice"))

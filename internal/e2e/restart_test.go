@@ -23,7 +23,7 @@ const gibibyte = 1 << 30
 // while sluice is killed and started again five times, its program replaced a
 // hundred times, and the binary replaced in place. Bytes move all the time.
 func TestTransferOutlivesProcesses(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	vip := vips["IPv4"]
 	there := filepath.Join(t.TempDir(), "there")
 	cmd := w.client.SSH(t.Context(), vip, "cat > "+there)

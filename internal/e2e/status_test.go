@@ -10,7 +10,7 @@ import (
 // TestPrivileges runs everything with the four capabilities and no more, and
 // status shows it.
 func TestPrivileges(t *testing.T) {
-	w := running(t, shape{"nat", "hide"})
+	w := running(t, shape{mode: "nat", clientAddress: "hide"})
 	var st control.Status
 	w.query(&st, "status")
 	want := []string{"cap_bpf", "cap_net_admin", "cap_net_raw", "cap_perfmon"}

@@ -18,9 +18,19 @@ import (
 // shape is a way through the gateway.
 type shape struct {
 	mode, clientAddress string
+	// crossed has outer headers of the other family than the VIP's.
+	crossed bool
 }
 
+// oneWay says that backends hold the VIPs and answer directly.
+func (s shape) oneWay() bool { return s.mode == "dsr" || s.tunnels() }
+
+func (s shape) tunnels() bool { return s.mode == "ipip" || s.mode == "gue" }
+
 func (s shape) String() string {
+	if s.crossed {
+		return s.mode + " crossed"
+	}
 	return strings.TrimSpace(s.mode + " " + s.clientAddress)
 }
 
@@ -32,7 +42,9 @@ func (s shape) yaml() string {
 	return fmt.Sprintf("mode: %s, client_address: %s", s.mode, s.clientAddress)
 }
 
-var shapes = []shape{{"nat", "hide"}, {"nat", "keep"}, {"dsr", ""}}
+var shapes = []shape{
+	{mode: "nat", clientAddress: "hide"}, {mode: "nat", clientAddress: "keep"}, {mode: "dsr"}, {mode: "gue"},
+}
 
 var vips = map[string]netip.AddrPort{
 	"IPv4": netip.MustParseAddrPort("192.0.2.3:22"),
@@ -49,6 +61,8 @@ type world struct {
 	// check is the health check of the services.
 	check   string
 	hostKey sshtest.Key
+	// decaps are the daemons on the backends of shapes that tunnel.
+	decaps []*daemon
 }
 
 // Health checks: one that notices soon, and one that stays calm while hundreds
@@ -66,7 +80,7 @@ func newWorld(t *testing.T, s shape) *world { return newWorldOn(t, s, nettest.Ga
 func newWorldOn(t *testing.T, s shape, o nettest.GatewayOptions) *world {
 	t.Helper()
 	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF, nettest.Program("sshd"), nettest.Program("ssh"))
-	if s.mode == "dsr" {
+	if s.oneWay() {
 		for _, vip := range vips {
 			o.DSR = append(o.DSR, vip.Addr())
 		}
@@ -84,6 +98,9 @@ func newWorldOn(t *testing.T, s shape, o nettest.GatewayOptions) *world {
 	}
 	for _, b := range g.Backends {
 		w.serve(b)
+		if s.tunnels() {
+			w.decaps = append(w.decaps, w.takeOut(b))
+		}
 	}
 	return w
 }
@@ -112,7 +129,7 @@ func (w *world) context() context.Context { return w.t.Context() }
 func (w *world) service(family, extra string) string {
 	var backends []string
 	for _, b := range w.Backends {
-		addr := netip.AddrPortFrom(b.Addr.Like(vips[family].Addr()), vips[family].Port())
+		addr := netip.AddrPortFrom(w.outerAddr(b, family), vips[family].Port())
 		backends = append(backends, fmt.Sprintf("{name: %s, addr: \"%s\"}", nameOf(b, family), addr))
 	}
 	return fmt.Sprintf("  - {name: %s, listen: \"%s\", %s, backends: [%s], health_check: %s%s}\n",

@@ -19,7 +19,7 @@ func dial(ctx context.Context, t Target) (net.Conn, error) {
 	if t.linked() {
 		// Frames of this node for the backend's VIP must bear an address that
 		// the backend can answer to, which is not one of the check link.
-		source, err := sourceTowards(t.Backend, t.Avoid)
+		source, err := sourceTowards(t)
 		if err != nil {
 			return nil, err
 		}
@@ -88,38 +88,60 @@ func notHere(err error) bool {
 	return errors.As(err, &sys) && sys.Syscall == "bind" && errors.Is(sys.Err, unix.EADDRNOTAVAIL)
 }
 
-// sourceTowards is the address the routing table puts on packets to addr, or
-// where that is to be avoided another one of the same interface. Connecting a
-// datagram socket asks for it and sends nothing.
-func sourceTowards(addr netip.AddrPort, avoid []netip.Addr) (netip.Addr, error) {
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
+// sourceTowards is the address the routing table puts on packets to a target's
+// backend, or where that is to be avoided, or is not of the family that is
+// dialled, another one of the same interface. Where that has none, as where only
+// the outer header is of the backend's family, any other has to do.
+func sourceTowards(t Target) (netip.Addr, error) {
+	source, err := routeSource(t.Backend)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	defer conn.Close()
-	source := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-	if !slices.Contains(avoid, source) {
+	fits := func(a netip.Addr) bool {
+		return a.Is4() == t.Dial.Addr().Is4() && a.IsGlobalUnicast() && !slices.Contains(t.Avoid, a)
+	}
+	if fits(source) {
 		return source, nil
 	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return netip.Addr{}, err
 	}
+	var elsewhere netip.Addr
 	for _, i := range interfaces {
 		own, err := addresses(i)
 		if err != nil {
 			return netip.Addr{}, err
 		}
-		if !slices.Contains(own, source) {
+		at := slices.IndexFunc(own, fits)
+		if at < 0 || i.Name == stackEnd {
 			continue
 		}
-		for _, a := range own {
-			if a.Is4() == source.Is4() && a.IsGlobalUnicast() && !slices.Contains(avoid, a) {
-				return a, nil
-			}
+		if slices.Contains(own, source) {
+			return own[at], nil
+		}
+		if !elsewhere.IsValid() {
+			elsewhere = own[at]
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("this node has no address towards %s but the VIP %s; give the interface one of its own", addr.Addr(), source)
+	if elsewhere.IsValid() && source.Is4() != t.Dial.Addr().Is4() {
+		return elsewhere, nil
+	}
+	if source.Is4() != t.Dial.Addr().Is4() {
+		return netip.Addr{}, fmt.Errorf("this node has no address of the VIP's family that %s could answer to; give it one", t.Backend.Addr())
+	}
+	return netip.Addr{}, fmt.Errorf("this node has no address towards %s but the VIP %s; give the interface one of its own", t.Backend.Addr(), source)
+}
+
+// routeSource asks the routing table. Connecting a datagram socket does so and
+// sends nothing.
+func routeSource(addr netip.AddrPort) (netip.Addr, error) {
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
 func addresses(i net.Interface) ([]netip.Addr, error) {

@@ -100,7 +100,7 @@ func TestSourceTowards(t *testing.T) {
 	must(t, node.SetRoute(netip.MustParsePrefix("10.9.0.0/16"), netip.MustParseAddr("10.0.0.11")))
 	for to, want := range map[string]string{"10.0.0.11:22": "10.0.0.1", "10.9.1.1:22": "10.0.0.1", "[fd00::11]:22": "fd00::1"} {
 		must(t, node.Do(func() error {
-			got, err := sourceTowards(netip.MustParseAddrPort(to), nil)
+			got, err := sourceTowards(towards(to))
 			if err == nil && got.String() != want {
 				t.Errorf("source towards %s = %s, want %s", to, got, want)
 			}
@@ -108,8 +108,44 @@ func TestSourceTowards(t *testing.T) {
 		}))
 	}
 	must(t, node.Do(func() error {
-		if got, err := sourceTowards(netip.MustParseAddrPort("172.16.0.1:22"), nil); err == nil {
+		if got, err := sourceTowards(towards("172.16.0.1:22")); err == nil {
 			t.Errorf("source without a route = %s, want an error", got)
+		}
+		return nil
+	}))
+}
+
+// towards is a target whose family is that of its backend.
+func towards(backend string) Target {
+	at := netip.MustParseAddrPort(backend)
+	return Target{Backend: at, Dial: at}
+}
+
+// Where only the outer header is of the backend's family, the probe inside comes
+// from an address of the VIP's on the way there, and else from any.
+func TestSourceOfTheOtherFamily(t *testing.T) {
+	node, _ := two(t)
+	six, four := netip.MustParseAddrPort("[fd2e:71c5:94a8::5]:22"), netip.MustParseAddrPort("198.19.192.5:22")
+	must(t, node.Do(func() error {
+		got, err := sourceTowards(Target{Backend: netip.MustParseAddrPort("10.0.0.11:22"), Dial: six})
+		if err != nil || !netip.MustParsePrefix("fd00::/31").Contains(got) {
+			t.Errorf("towards IPv4 inside IPv6: %s, %v", got, err)
+		}
+		got, err = sourceTowards(Target{Backend: netip.MustParseAddrPort("[fd00::11]:22"), Dial: four, Avoid: []netip.Addr{netip.MustParseAddr("10.0.0.3")}})
+		if err != nil || got != netip.MustParseAddr("10.0.0.1") {
+			t.Errorf("towards IPv6 inside IPv4: %s, %v", got, err)
+		}
+		return nil
+	}))
+	must(t, node.AddAddr("lo", netip.MustParsePrefix("192.0.2.77/32")))
+	must(t, node.Do(func() error {
+		to := Target{Backend: netip.MustParseAddrPort("[fd00::11]:22"), Dial: four, Avoid: []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.3")}}
+		if got, err := sourceTowards(to); err != nil || got != netip.MustParseAddr("192.0.2.77") {
+			t.Errorf("from another interface: %s, %v", got, err)
+		}
+		to.Avoid = append(to.Avoid, netip.MustParseAddr("192.0.2.77"))
+		if got, err := sourceTowards(to); err == nil {
+			t.Errorf("source = %s although this node has no other of the family", got)
 		}
 		return nil
 	}))
@@ -134,20 +170,20 @@ func TestSourceAvoidsVIPs(t *testing.T) {
 	vip := netip.MustParseAddr("fd00::13")
 	must(t, node.AddAddr("eth0", netip.PrefixFrom(vip, 128)))
 	settled(t, node)
-	to := netip.MustParseAddrPort("[fd00::11]:22")
+	to := towards("[fd00::11]:22")
 	must(t, node.Do(func() error {
-		if got, err := sourceTowards(to, nil); got != vip {
+		if got, err := sourceTowards(to); got != vip {
 			t.Errorf("source = %s, %v; the test wants one where it is the VIP", got, err)
 		}
-		avoid := []netip.Addr{vip}
+		to.Avoid = []netip.Addr{vip}
 		for _, want := range []string{"fd00::1", "fd00:1::3"} {
-			got, err := sourceTowards(to, avoid)
+			got, err := sourceTowards(to)
 			if err != nil || got == vip || !netip.MustParsePrefix("fd00::/31").Contains(got) {
 				t.Errorf("source = %s, %v; want one like %s", got, err, want)
 			}
-			avoid = append(avoid, got)
+			to.Avoid = append(to.Avoid, got)
 		}
-		if got, err := sourceTowards(to, avoid); err == nil {
+		if got, err := sourceTowards(to); err == nil {
 			t.Errorf("source = %s although all are to be avoided", got)
 		}
 		return nil

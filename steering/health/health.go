@@ -58,7 +58,7 @@ type Target struct {
 	Backend netip.AddrPort
 	// Dial is where the check connects to: Backend itself, or a check address
 	// of the Link with the service's port, which XDP turns into the VIP at
-	// Backend (dsr).
+	// Backend (one-way modes).
 	Dial netip.AddrPort
 	// Sources are addresses to dial Backend from, the first that this node
 	// holds; with none of them the routing table chooses. With the service's

@@ -42,7 +42,7 @@ type LinkDataplane interface {
 	DeleteCheck(netip.Addr) error
 }
 
-// Link is how dsr backends are checked. What a node sends itself never passes
+// Link is how backends of one-way modes are checked. What a node sends itself never passes
 // XDP, and a VIP that it holds it would even dial at home. So the node dials a
 // check address that stands for one member, over a veth pair of ours: XDP on
 // the far end sends the probe to the VIP by the member's next hop, as it does

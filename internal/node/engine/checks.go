@@ -27,7 +27,7 @@ type checks struct {
 	ctx      context.Context // of run; nil before
 	settings *config.Settings
 	list     []steering.Check
-	link     *health.Link // nil until a service is in mode dsr
+	link     *health.Link // nil until a service is in a one-way mode
 	byName   map[string]steering.CheckID
 	// dial translates the table's check addresses to the link's.
 	dial map[netip.Addr]netip.Addr
@@ -49,7 +49,7 @@ func newChecks(dp health.LinkDataplane) *checks {
 func (c *checks) prepare(s *config.Settings) (undo func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link == nil && slices.ContainsFunc(s.Services, isDSR) {
+	if c.link == nil && slices.ContainsFunc(s.Services, isOneWay) {
 		if c.link, err = health.OpenLink(c.dp); err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func (c *checks) prepare(s *config.Settings) (undo func(), err error) {
 	}, nil
 }
 
-func isDSR(s config.Service) bool { return s.Mode == config.ModeDSR }
+func isOneWay(s config.Service) bool { return s.Mode.OneWay() }
 
 // run checks until ctx is done.
 func (c *checks) run(ctx context.Context) {
@@ -160,7 +160,7 @@ func checkName(id steering.CheckID) string {
 func (c *checks) vipsOf(backend netip.AddrPort) []netip.Addr {
 	var vips []netip.Addr
 	for _, s := range c.settings.Services {
-		if isDSR(s) && names(s, backend) && !slices.Contains(vips, s.Listen.Addr()) {
+		if isOneWay(s) && names(s, backend) && !slices.Contains(vips, s.Listen.Addr()) {
 			vips = append(vips, s.Listen.Addr())
 		}
 	}
