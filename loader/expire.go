@@ -66,8 +66,10 @@ func (d *Dataplane) mayBeDue(l [6]uint32, f *bpfFlow, now uint32) bool {
 		return false
 	case f.Status&statusDoubts != 0 && f.Status&statusCountedClosed != 0:
 		return idle > int32(d.doubtLimit(f))
+	case FlowState(state) == FlowYoung && f.Status&statusAdvanced != 0:
+		return idle > int32(l[FlowEstablished])
 	default:
-		return idle > int32(min(l[state], l[FlowEstablished]))
+		return idle > int32(min(l[state%uint32(len(l))], l[FlowEstablished]))
 	}
 }
 

@@ -57,7 +57,7 @@ var rigPorts = [2][2]uint16{{20, 4000}, {61000, 61999}}
 // of one theme do not push each other out.
 const rigFlows = 4096
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, edits ...func(*Options)) *rig {
 	t.Helper()
 	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF)
 	r := &rig{services: map[ServiceID]Service{}, jobs: make(chan func())}
@@ -69,6 +69,9 @@ func newRig(t testing.TB) *rig {
 		Interfaces: []string{r.ext.name, r.int.name},
 		MaxFlows:   rigFlows,
 		Key:        [16]byte{4, 2, 1},
+	}
+	for _, edit := range edits {
+		edit(&o)
 	}
 	err := r.ns.Do(func() (err error) {
 		r.d, err = Open(o)
