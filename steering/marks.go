@@ -103,6 +103,19 @@ func (t *Table) settleRings(now time.Duration, ripe loader.Marks, found map[load
 	t.marked.Store(&counts)
 }
 
+// showMarks fills in what is in doubt.
+func (t *Table) showMarks(m *model, list []ServiceStatus) {
+	counts := t.marked.Load()
+	if counts == nil {
+		return
+	}
+	for i, s := range list {
+		if c, ok := (*counts)[s.ID]; ok && m.services[s.ID].passesTable() {
+			list[i].Marks = &c
+		}
+	}
+}
+
 // marksLeft reports whether the last pass left any that may be cleared.
 func (t *Table) marksLeft() bool {
 	counts := t.marked.Load()

@@ -49,6 +49,10 @@ func (s service) lastResort() bool {
 // a flow whose backend closed it still counts.
 func (s service) oneWay() bool { return s.record.Mode.OneWay() }
 
+// passesTable reports whether packets may go by the ring without a look at the
+// flow table.
+func (s service) passesTable() bool { return s.oneWay() }
+
 // steers reports whether the service has backends. Mode sshd ends on this node.
 func (s service) steers() bool { return s.record.Mode != loader.ModeSSHD }
 

@@ -43,6 +43,9 @@ type ServiceStatus struct {
 	FlowsNow uint64
 	// UpperBound says that flows a backend closed may still be in FlowsNow.
 	UpperBound bool
+	// Marks are the ring entries whose flows are looked up, as the last sweep
+	// left them; nil where every packet is.
+	Marks *loader.MarkCount
 }
 
 // MemberStatus is how one backend stands within one service.
@@ -90,6 +93,7 @@ func (t *Table) Status() (Status, error) {
 	s := Status{Alarms: t.standing(m), Swept: x.at, Flows: x.len()}
 	shown := m.ledger.Members.shown(now.members)
 	s.Services = m.serviceStatus(now, shown)
+	t.showMarks(m, s.Services)
 	s.Backends = m.backendStatus(now, shown, t.drains(m, now))
 	return s, nil
 }

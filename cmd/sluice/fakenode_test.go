@@ -151,6 +151,7 @@ func (n *fakeNode) Services(context.Context) ([]control.Service, error) {
 		s.Backends = append(s.Backends, control.ServiceMember{Name: b.Name, Addr: b.Addr, State: b.State, Weight: b.Weight})
 	}
 	old := control.Service{Name: "old", Listen: netip.MustParseAddrPort("[2001:db8::3]:22"), Mode: "dsr", Removed: true, FlowsNow: 1, FlowsNowIsUpperBound: true}
+	old.RingEntries, old.RingInDoubt, old.RingMoved, old.RingRefresh = 65537, 1376, 66, 1310
 	return []control.Service{s, old}, nil
 }
 

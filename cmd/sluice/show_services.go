@@ -58,6 +58,12 @@ func serviceColumns() []column[control.Service] {
 			text:  func(r s) string { return flowsText(r.FlowsNow, r.FlowsNowIsUpperBound) },
 		},
 		yesNo("", "flows_now_is_upper_bound", func(r s) bool { return r.FlowsNowIsUpperBound }),
+		number("", "flows_revived", func(r s) uint64 { return r.FlowsRevived }),
+		number("", "ring_entries", func(r s) uint64 { return r.RingEntries }),
+		{head: "LOOKED-UP", name: "ring_in_doubt", right: true, value: func(r s) string { return strconv.FormatUint(r.RingInDoubt, 10) }, text: ringText},
+		number("", "ring_moved", func(r s) uint64 { return r.RingMoved }),
+		number("", "ring_pending", func(r s) uint64 { return r.RingPending }),
+		number("", "ring_refresh", func(r s) uint64 { return r.RingRefresh }),
 		number("", "syns", func(r s) uint64 { return r.SYNs }),
 		number("REFUSED", "refused", func(r s) uint64 { return r.Refused }),
 		number("UNPROTECTED", "flows_unprotected", func(r s) uint64 { return r.FlowsUnprotected }),
@@ -92,4 +98,12 @@ func memberNames(s control.Service) string {
 		names[i] = b.Name
 	}
 	return strings.Join(names, " ")
+}
+
+// ringText is the share of the ring entries whose flows are looked up.
+func ringText(s control.Service) string {
+	if s.RingEntries == 0 {
+		return "all"
+	}
+	return fmt.Sprintf("%.1f%%", 100*float64(s.RingInDoubt)/float64(s.RingEntries))
 }

@@ -78,6 +78,9 @@ func writeStatus(w io.Writer, s control.Status) error {
 	}
 	total := s.Totals
 	line("flows", "%s now, %d opened, room for %d", flowsText(total.FlowsNow, total.FlowsNowIsUpperBound), total.FlowsOpened, total.FlowsMax)
+	if total.RingEntries > 0 {
+		line("looked up", "flows of %.1f%% of the ring entries of one-way services", 100*float64(total.RingInDoubt)/float64(total.RingEntries))
+	}
 	line("in", "%s, %s", plural(total.PacketsIn, "packet"), bytesText(total.BytesIn))
 	line("out", "%s, %s", plural(total.PacketsOut, "packet"), bytesText(total.BytesOut))
 	line("dropped", "%s", plural(total.PacketsDropped, "packet"))

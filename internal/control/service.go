@@ -36,6 +36,18 @@ type Service struct {
 	FlowsUnprotected uint64 `json:"flows_unprotected"`
 	// NoReturnPath counts SYNs whose SYN-ACK never came back through the node.
 	NoReturnPath uint64 `json:"no_return_path"`
+	// FlowsRevived counts flows that went on after a FIN or reset that others
+	// than their ends had sent.
+	FlowsRevived uint64 `json:"flows_revived"`
+	// RingEntries is 0 where every packet is looked up in the flow table. Else
+	// RingInDoubt of them have their flows looked up, and the others' packets go
+	// where the ring says. Moved ones may have flows of another backend, pending
+	// ones handshakes and ends, refreshed ones are looked up in turn.
+	RingEntries uint64 `json:"ring_entries"`
+	RingInDoubt uint64 `json:"ring_in_doubt"`
+	RingMoved   uint64 `json:"ring_moved"`
+	RingPending uint64 `json:"ring_pending"`
+	RingRefresh uint64 `json:"ring_refresh"`
 	// ICMPErrors were sent on to who sent the packet they quote.
 	ICMPErrors uint64 `json:"icmp_errors"`
 }

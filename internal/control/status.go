@@ -94,11 +94,15 @@ type Totals struct {
 	FlowsNowIsUpperBound bool   `json:"flows_now_is_upper_bound"`
 	FlowsMax             uint64 `json:"flows_max"`
 	FlowsOpened          uint64 `json:"flows_opened"`
-	PacketsIn            uint64 `json:"packets_in"`
-	BytesIn              uint64 `json:"bytes_in"`
-	PacketsOut           uint64 `json:"packets_out"`
-	BytesOut             uint64 `json:"bytes_out"`
-	PacketsDropped       uint64 `json:"packets_dropped"`
+	// RingEntries are those of all services whose packets may pass the flow
+	// table by, RingInDoubt those of them whose flows are looked up.
+	RingEntries    uint64 `json:"ring_entries"`
+	RingInDoubt    uint64 `json:"ring_in_doubt"`
+	PacketsIn      uint64 `json:"packets_in"`
+	BytesIn        uint64 `json:"bytes_in"`
+	PacketsOut     uint64 `json:"packets_out"`
+	BytesOut       uint64 `json:"bytes_out"`
+	PacketsDropped uint64 `json:"packets_dropped"`
 }
 
 // Alarm is a condition that needs an operator.

@@ -51,6 +51,8 @@ var (
 	serviceSYNs          = describe("service_syns_total", "Connection attempts to the service, repetitions included.", "service", "listen", "mode")
 	serviceRefused       = describe("service_refused_total", "New flows of the service that were turned away.", "service", "listen", "mode")
 	serviceUnprotected   = describe("service_flows_unprotected_total", "Flows without an entry because the flow table was full.", "service", "listen", "mode")
+	serviceRevived       = describe("service_flows_revived_total", "Flows that went on after a FIN or reset that others than their ends had sent.", "service", "listen", "mode")
+	serviceRing          = describe("service_ring_entries", "Entries of the ring whose flows are looked up in the flow table, by reason; one-way modes only.", "service", "listen", "mode", "reason")
 	serviceICMPErrors    = describe("service_icmp_errors_total", "ICMP errors that were sent on to who sent the packet they quote.", "service", "listen", "mode")
 	serviceNoReturn      = describe("service_no_return_path_total", "Connection attempts whose answer did not come back through the node.", "service", "listen", "mode")
 	serviceBackendWeight = describe("service_backend_weight", "Share of new flows a backend gets within a service.", "service", "backend")

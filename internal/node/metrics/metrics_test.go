@@ -52,7 +52,7 @@ var busy = source{
 		},
 	},
 	services: []control.Service{{
-		Name: "login", Listen: netip.MustParseAddrPort("192.0.2.3:22"), Mode: "nat", ClientAddress: "hide",
+		Name: "login", Listen: netip.MustParseAddrPort("192.0.2.3:22"), Mode: "nat", ClientAddress: "hide", RingEntries: 65537, RingInDoubt: 3, RingMoved: 1, RingPending: 2,
 		PacketsIn: 1, PacketsOut: 2, BytesIn: 3, BytesOut: 4, FlowsOpened: 5, FlowsNow: 6, SYNs: 7,
 		Refused: 8, FlowsUnprotected: 9, NoReturnPath: 10, ICMPErrors: 11,
 		Backends: []control.ServiceMember{{Name: "blue", Weight: 11}},

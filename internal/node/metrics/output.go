@@ -77,6 +77,12 @@ func (o output) service(s control.Service) {
 	o.counter(serviceSYNs, s.SYNs, labels...)
 	o.counter(serviceRefused, s.Refused, labels...)
 	o.counter(serviceUnprotected, s.FlowsUnprotected, labels...)
+	o.counter(serviceRevived, s.FlowsRevived, labels...)
+	if s.RingEntries > 0 {
+		for reason, n := range map[string]uint64{"any": s.RingInDoubt, "moved": s.RingMoved, "pending": s.RingPending, "refresh": s.RingRefresh} {
+			o.gauge(serviceRing, float64(n), append(labels, reason)...)
+		}
+	}
 	o.counter(serviceNoReturn, s.NoReturnPath, labels...)
 	o.counter(serviceICMPErrors, s.ICMPErrors, labels...)
 	if s.Removed {

@@ -25,6 +25,12 @@ func Totals(s steering.Status, drops []loader.DropCounter, flowsMax int) control
 		t.PacketsOut += b.Counters.PacketsOut
 		t.BytesOut += b.Counters.BytesOut
 	}
+	for _, service := range s.Services {
+		if service.Marks != nil {
+			t.RingEntries += loader.RingEntries
+			t.RingInDoubt += uint64(service.Marks.Any)
+		}
+	}
 	for _, d := range drops {
 		t.PacketsDropped += d.Packets
 	}
@@ -50,7 +56,12 @@ func oneService(s steering.ServiceStatus) control.Service {
 		PacketsOut: s.Flows.PacketsOut, BytesOut: s.Flows.BytesOut,
 		FlowsOpened: s.Flows.FlowsOpened, FlowsNow: s.FlowsNow, FlowsNowIsUpperBound: s.UpperBound,
 		SYNs: s.Counters.SYNs, Refused: s.Counters.Refused,
+		FlowsRevived:     s.Flows.FlowsRevived,
 		FlowsUnprotected: s.Counters.FlowsUnprotected, NoReturnPath: s.Counters.NoReturnPath, ICMPErrors: s.Counters.ICMPErrors,
+	}
+	if c := s.Marks; c != nil {
+		out.RingEntries, out.RingInDoubt = loader.RingEntries, uint64(c.Any)
+		out.RingMoved, out.RingPending, out.RingRefresh = uint64(c.Moved), uint64(c.Pending), uint64(c.Refresh)
 	}
 	for _, m := range s.Members {
 		out.Backends = append(out.Backends, control.ServiceMember{

@@ -35,8 +35,8 @@ var status = steering.Status{
 		Settings: config.Service{ClientAddress: config.ClientHide, Select: config.SelectHash},
 		Members:  []steering.MemberStatus{{Name: "blue", Addr: blue, State: steering.StateUp, Weight: 1, FlowsNow: 2}},
 		Counters: steering.ServiceCounters{PacketsIn: 3, BytesIn: 4, SYNs: 5, Refused: 6, FlowsUnprotected: 7, NoReturnPath: 8, ICMPErrors: 9},
-		Flows:    steering.Counters{PacketsIn: 90, BytesIn: 91, PacketsOut: 9, BytesOut: 10, FlowsOpened: 11},
-		FlowsNow: 12, UpperBound: true,
+		Flows:    steering.Counters{PacketsIn: 90, BytesIn: 91, PacketsOut: 9, BytesOut: 10, FlowsOpened: 11, FlowsRevived: 23},
+		FlowsNow: 12, UpperBound: true, Marks: &loader.MarkCount{Any: 24, Moved: 25, Pending: 26, Refresh: 27},
 	}},
 	Backends: []steering.BackendStatus{{
 		Name: "blue", Addr: blue, State: steering.StateDraining, Since: at, Reason: "by an operator", Health: steering.HealthPassing,
@@ -64,6 +64,7 @@ func TestServices(t *testing.T) {
 		Backends:  []control.ServiceMember{{Name: "blue", Addr: blue, State: control.StateUp, Weight: 1, FlowsNow: 2}},
 		PacketsIn: 3, BytesIn: 4, SYNs: 5, Refused: 6, FlowsUnprotected: 7, NoReturnPath: 8, ICMPErrors: 9,
 		PacketsOut: 9, BytesOut: 10, FlowsOpened: 11, FlowsNow: 12, FlowsNowIsUpperBound: true,
+		FlowsRevived: 23, RingEntries: loader.RingEntries, RingInDoubt: 24, RingMoved: 25, RingPending: 26, RingRefresh: 27,
 	}}
 	got := Services(status)
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
@@ -97,7 +98,7 @@ func TestTotals(t *testing.T) {
 	two.Backends = append(two.Backends, status.Backends[0])
 	drops := []loader.DropCounter{{Reason: "ttl", Packets: 100}, {Reason: "fragment", Packets: 11}}
 	want := control.Totals{
-		FlowsNow: 42, FlowsNowIsUpperBound: true, FlowsMax: 77, FlowsOpened: 36,
+		FlowsNow: 42, FlowsNowIsUpperBound: true, FlowsMax: 77, FlowsOpened: 36, RingEntries: loader.RingEntries, RingInDoubt: 24,
 		PacketsIn: 28, BytesIn: 30, PacketsOut: 32, BytesOut: 34, PacketsDropped: 111,
 	}
 	if diff := cmp.Diff(want, Totals(two, drops, 77)); diff != "" {
