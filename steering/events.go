@@ -20,6 +20,7 @@ type EventKind string
 const (
 	EventFlowEstablished EventKind = "flow_established"
 	EventFlowClosed      EventKind = "flow_closed"
+	EventFlowRevived     EventKind = "flow_revived"
 	EventFlowRefused     EventKind = "flow_refused"
 	EventBackendState    EventKind = "backend_state"
 	EventDrainProgress   EventKind = "drain_progress"
@@ -161,6 +162,7 @@ func (t *Table) readEvents() error {
 var flowEvents = map[loader.EventKind]EventKind{
 	loader.EventEstablished: EventFlowEstablished,
 	loader.EventClosed:      EventFlowClosed,
+	loader.EventRevived:     EventFlowRevived,
 	loader.EventRefused:     EventFlowRefused,
 }
 

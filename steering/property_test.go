@@ -65,6 +65,9 @@ func (s *story) randomSettings() []config.Service {
 			continue
 		}
 		svc := at(serving(), fmt.Sprintf("s%d", i), listen)
+		if i == 2 && !s.broken {
+			svc.Mode, svc.ClientAddress = config.ModeDSR, ""
+		}
 		svc.LastResort = []config.LastResort{config.LastResortNone, config.LastResortDraining}[i%2]
 		for _, name := range backends {
 			if s.rng.IntN(3) > 0 {

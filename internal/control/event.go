@@ -13,6 +13,7 @@ type EventKind string
 const (
 	EventFlowEstablished EventKind = "flow_established"
 	EventFlowClosed      EventKind = "flow_closed"
+	EventFlowRevived     EventKind = "flow_revived"
 	EventFlowRefused     EventKind = "flow_refused"
 	EventBackendState    EventKind = "backend_state"
 	EventDrainProgress   EventKind = "drain_progress"

@@ -187,7 +187,7 @@ func (f EventFilter) Values() url.Values {
 func eventFilter(v url.Values) (EventFilter, error) {
 	p := newParameters(v, "kind", "service", "backend")
 	f := EventFilter{Service: p.text("service"), Backend: p.text("backend")}
-	known := []EventKind{EventFlowEstablished, EventFlowClosed, EventFlowRefused, EventBackendState, EventDrainProgress}
+	known := []EventKind{EventFlowEstablished, EventFlowClosed, EventFlowRevived, EventFlowRefused, EventBackendState, EventDrainProgress}
 	if text := p.text("kind"); text != "" {
 		for name := range strings.SplitSeq(text, ",") {
 			kind := EventKind(name)

@@ -10,7 +10,7 @@ import (
 func Event(e steering.Event, services []string) control.Event {
 	out := control.Event{Time: e.Time, Kind: control.EventKind(e.Kind)}
 	switch e.Kind {
-	case steering.EventFlowEstablished, steering.EventFlowClosed, steering.EventFlowRefused:
+	case steering.EventFlowEstablished, steering.EventFlowClosed, steering.EventFlowRevived, steering.EventFlowRefused:
 		out.Flow = &control.FlowEvent{
 			Client: e.Client, Listen: e.Listen, Service: e.Service, Backend: e.Backend, Reason: e.Reason,
 		}
