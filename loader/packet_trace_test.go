@@ -343,7 +343,7 @@ func (x *trace) invariant(i int) {
 	for n := range lines {
 		// A tick that is counted between here and the program must not matter.
 		if f := &lines[n]; f.Word&lineLive != 0 && !s.d.absent(f, now-1) {
-			check("flow", bpfFlowKey{Addr: f.Addr, Port: f.Port, Owner: f.Owner}, f.Member)
+			check("flow", bpfFlowKey{Addr: f.Addr, Port: f.Port, Owner: f.Owner}, uint32(f.Member))
 		}
 	}
 	x.eachEmbryo(s, func(key bpfFlowKey, e bpfEmbryo) {
