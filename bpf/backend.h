@@ -35,10 +35,14 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 
 	if (!m)
 		return unknown_packet(ctx, p); /* the flow ended with its backend */
+	note(TRACE_MEMBER, t->member);
+	note(TRACE_NEXT_HOP, m->next_hop);
 	n = next_hop(m->next_hop);
 	if (!n)
 		return drop(p, DROP_NO_NEXT_HOP);
 	room = encap_room(m);
+	if (room)
+		note(TRACE_ENCAPSULATED, room);
 	reason = refuse_hop(p, n, room);
 	/* An ICMP error, which has no port, is never answered by another. */
 	if (reason == DROP_TOO_BIG && p->dport)
@@ -140,11 +144,12 @@ __noinline int note_answer(const struct packet *p, struct answer *a, struct next
 	e = answered(p, a);
 	if (!e)
 		return 0;
-	if (p->flags & TCP_SYN) {
+	if (p->flags & TCP_SYN && !dry) {
 		e->server_isn = p->seq;
 		__sync_fetch_and_or(&e->flags, EMBRYO_SYNACK);
 	}
-	__sync_fetch_and_or(&e->flags, EMBRYO_ANSWERED);
+	if (!dry)
+		__sync_fetch_and_or(&e->flags, EMBRYO_ANSWERED);
 	a->header = e->header;
 	a->isn = e->isn;
 	hop->ifindex = e->ingress;
@@ -168,7 +173,7 @@ static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const str
 		note_answer(p, a, &back);
 	w->cached = f ? f->next_hop : 0;
 	reason = client_hop(ctx, p, &svc->vip, &a->client, w);
-	if (f && f->next_hop != w->cached)
+	if (f && f->next_hop != w->cached && !dry)
 		f->next_hop = w->cached;
 	if (reason == DROP_NO_NEXT_HOP && back.ifindex) {
 		w->hop = back;
@@ -218,7 +223,7 @@ struct {
 static __always_inline void follow_backend(const struct packet *p, const struct answer *a, const struct service *svc,
 					   struct flow *flow, struct flow_key *key)
 {
-	if (!flow_follow(p, flow, STATUS_FIN_BACKEND, 0))
+	if (dry || !flow_follow(p, flow, STATUS_FIN_BACKEND, 0))
 		return;
 	service_key(key, a->service, &a->client, a->client_port);
 	follow_counterpart(key, flow_hash(&key->addr, key->port, svc->salt), flow->status, STATUS_FIN_BACKEND,

@@ -60,6 +60,7 @@ static __always_inline int drop(const struct packet *p, __u32 reason)
 {
 	struct drop_counter *c = bpf_map_lookup_elem(&drops, &reason);
 
+	note(TRACE_DROP, reason);
 	if (c) {
 		c->packets++;
 		c->bytes += p->length;

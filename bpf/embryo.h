@@ -93,6 +93,8 @@ static __always_inline int embryo_take_over(const struct flow_key *key, const st
  */
 static __always_inline int reverse_claim(const struct flow_key *key, const struct embryo *back)
 {
+	if (dry)
+		return !embryo_find(key, back->made) && !flow_find(key, reverse_hash(key));
 	if (bpf_map_update_elem(&embryos, key, back, BPF_NOEXIST) && !embryo_take_over(key, back))
 		return 0;
 	if (!flow_find(key, reverse_hash(key)))

@@ -25,6 +25,8 @@ static __always_inline int rule_holds(struct rule *r, const struct packet *p)
 {
 	if (!r || (r->until && bpf_ktime_get_ns() >= r->until))
 		return 0;
+	if (dry)
+		return 1;
 	__sync_fetch_and_add(&r->packets, 1);
 	__sync_fetch_and_add(&r->bytes, p->length);
 	return 1;
@@ -71,6 +73,8 @@ static __always_inline int too_fast(const struct control *c, struct source *s, _
 		return 0;
 	if (from - now > c->syn_burst)
 		return 1;
+	if (dry)
+		return 0;
 	__sync_val_compare_and_swap(&s->due, due, from + c->syn_interval);
 	return 0;
 }
@@ -93,7 +97,7 @@ static __always_inline int under_pressure(const struct control *c, __u32 tick)
 		mine->tick = tick;
 		mine->begun = 0;
 	}
-	if (++mine->begun > c->embryo_budget)
+	if (++mine->begun > c->embryo_budget && !dry)
 		*until = tick + PRESSURE_TICKS;
 	return (__s32)(*until - tick) > 0;
 }
@@ -162,7 +166,7 @@ __noinline int challenge_met(const struct packet *p)
 		return 0;
 	source_of(&key, &p->src);
 	s = source_make(&key);
-	if (s)
+	if (s && !dry)
 		s->admitted_until = p->tick + ADMITTED_TICKS;
 	return 1;
 }

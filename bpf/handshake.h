@@ -164,7 +164,7 @@ __noinline enum drop_reason take_source(const struct stage *s, struct embryo *e)
 		reverse_key(&key, m->host, &e->peer, e->peer_port);
 		if (reverse_is_ours(&key, s)) {
 			old = bpf_map_lookup_elem(&embryos, &key);
-			if (old)
+			if (old && !dry)
 				old->made = e->made;
 			return DROP_NONE;
 		}
@@ -249,6 +249,9 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 	word = marked_word(s);
 	ring_mark(word, RING_PENDING_NEW);
 	ring_differs(word, e->member);
+	note(TRACE_SYN, e->member);
+	if (dry)
+		return DROP_NONE;
 	return bpf_map_update_elem(&embryos, &s->key, e, BPF_ANY) ? DROP_INTERNAL : DROP_NONE;
 }
 
@@ -353,6 +356,9 @@ __noinline enum drop_reason promote(const struct packet *p, const struct stage *
 
 	if (!p || !s || !t)
 		return DROP_INTERNAL;
+	note(TRACE_COMPLETES, t->member);
+	if (dry)
+		return DROP_NONE;
 	e = bpf_map_lookup_elem(&embryos, &s->key);
 	if (!e || __sync_fetch_and_or(&e->flags, EMBRYO_PROMOTING) & EMBRYO_PROMOTING)
 		return DROP_NONE; /* another CPU is at it, or has done it */
@@ -386,9 +392,11 @@ __noinline enum known take_embryo(const struct packet *p, const struct stage *s,
 		return KNOWN_NOTHING;
 	e = embryo_find(&s->key, p->tick);
 	if (e) {
+		note(TRACE_EMBRYO, e->member);
 		target_embryo(t, e);
 		return completes(p, s, e) ? KNOWN_COMPLETES : KNOWN_EMBRYO;
 	}
+	note(TRACE_UNKNOWN, 0);
 	t->member = ring_member(marked_word(s));
 	return t->member == NO_MEMBER ? KNOWN_NOTHING : KNOWN_RING;
 }

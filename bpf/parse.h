@@ -14,6 +14,7 @@
 
 #include "frags.h"
 #include "shared.h"
+#include "trace.h"
 
 #define VLAN_TAGS 2 /* outer and inner */
 #define VLAN_ID_MASK 0x0fff

@@ -106,6 +106,7 @@ static __always_inline int reset_reply(struct xdp_md *ctx, const struct packet *
 {
 	struct reply r = { .flags = TCP_RST };
 
+	note(TRACE_RESET, 0);
 	if (p->flags & TCP_RST)
 		return XDP_DROP;
 	if (p->flags & TCP_ACK) {

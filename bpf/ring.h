@@ -32,7 +32,11 @@ static __always_inline __u32 *ring_word(__u32 service, __u32 entry)
 	if (!ring)
 		return NULL;
 	words = bpf_map_lookup_elem(ring, &element);
-	return words ? words + entry % RING_WORDS : NULL;
+	if (!words)
+		return NULL;
+	/* The compiler would add before it compares, which the verifier forbids. */
+	barrier_var(words);
+	return words + entry % RING_WORDS;
 }
 
 static __always_inline __u32 ring_member(const __u32 *word)
@@ -44,7 +48,7 @@ static __always_inline __u32 ring_member(const __u32 *word)
  * read by every CPU. */
 static __always_inline void ring_mark(__u32 *word, __u32 mark)
 {
-	if (word && !(*(volatile __u32 *)word & mark))
+	if (!dry && word && !(*(volatile __u32 *)word & mark))
 		__sync_fetch_and_or(word, mark);
 }
 

@@ -454,6 +454,39 @@ struct meta {
 	__u64 key_check; /* hash of the cluster key: another key cannot read this table */
 };
 
+/* What a stage decided, for who asks. */
+enum trace_stage {
+	TRACE_NONE,
+	TRACE_SERVICE, /* service id */
+	TRACE_ENTRY, /* of the ring */
+	TRACE_WORD, /* the ring word */
+	TRACE_SHORT, /* the short way: the word is beyond doubt */
+	TRACE_FLOW, /* enum flow_state of the entry found */
+	TRACE_EMBRYO, /* the handshake found, its member */
+	TRACE_COMPLETES, /* the handshake */
+	TRACE_UNKNOWN, /* no flow, no handshake */
+	TRACE_SYN, /* begins a connection with that member */
+	TRACE_MEMBER, /* goes to that member */
+	TRACE_NEXT_HOP, /* next hop id */
+	TRACE_ENCAPSULATED, /* bytes of the outer header */
+	TRACE_DROP, /* enum drop_reason */
+	TRACE_RESET, /* answered by a reset */
+	TRACE_STAGES,
+};
+
+#define TRACE_STEPS 24
+
+struct trace_step {
+	__u32 stage; /* enum trace_stage */
+	__u32 value;
+};
+
+struct trace {
+	__u32 count;
+	__u32 zero;
+	struct trace_step steps[TRACE_STEPS];
+};
+
 /* Arguments of the expire programs: what to look at and what to do. */
 enum expire_verb {
 	EXPIRE_IDLE = 1, /* remove what is past its lifetime */

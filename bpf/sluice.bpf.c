@@ -131,6 +131,8 @@ static __always_inline void follow_client(const struct packet *p, const struct s
 	struct flow_key key;
 	struct member *m;
 
+	if (dry)
+		return;
 	flow_prove(p, f);
 	/* What follows an end decides about it, so it must come this way. */
 	if (p->flags & (TCP_FIN | TCP_RST))
@@ -176,7 +178,7 @@ static __always_inline int steer_syn(struct xdp_md *ctx, const struct packet *p,
 	reason = take_syn(ctx, p, s, t);
 	if (reason)
 		return refuse(ctx, p, s, reason);
-	if (f && !(f->status & STATUS_BESIDE))
+	if (f && !(f->status & STATUS_BESIDE) && !dry)
 		__sync_fetch_and_or(&f->status, STATUS_BESIDE);
 	return STEERED;
 }
@@ -205,7 +207,7 @@ static __always_inline int replaced(const struct packet *p, const struct stage *
 
 	if (known == KNOWN_COMPLETES)
 		return promote(p, s, t) == DROP_NONE;
-	if (known != KNOWN_EMBRYO)
+	if (known != KNOWN_EMBRYO && !dry)
 		__sync_fetch_and_and(&f->status, ~STATUS_BESIDE);
 	target_flow(t, f);
 	return 0;
@@ -216,6 +218,8 @@ static __always_inline int steer_packet(struct xdp_md *ctx, const struct packet 
 {
 	struct flow *f = find_flow(p, s, t);
 
+	if (f)
+		note(TRACE_FLOW, flow_state(f));
 	if (is_syn(p))
 		return steer_syn(ctx, p, s, f, t);
 	if (!f)
@@ -240,8 +244,12 @@ static __always_inline int pass_table(const struct packet *p, const struct stage
 		return 0;
 	at = ring_word(s->service, s->entry);
 	word = at ? *(volatile __u32 *)at : 0;
+	note(TRACE_WORD, word);
+	if (word == NO_MEMBER || word & RING_MARKS)
+		return 0;
+	note(TRACE_SHORT, word);
 	t->member = word; /* without marks the word is the member */
-	return word != NO_MEMBER && !(word & RING_MARKS);
+	return 1;
 }
 
 /* Answers of nat backends, health checks, and what is none of ours. */
@@ -340,12 +348,14 @@ int steer(struct xdp_md *ctx)
 		return other_packet(ctx, &f, x);
 	if (!owned(svc->owner))
 		return drop(&x->p, DROP_NOT_OWNER);
+	note(TRACE_SERVICE, id);
 	reason = guard(&x->p, svc);
 	if (reason)
 		return keep_out(ctx, &x->p, id, reason);
 	if (svc->mode == MODE_SSHD)
 		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
 	stage_of(&x->s, svc, id, &x->p.src, x->p.sport);
+	note(TRACE_ENTRY, x->s.entry);
 	if (pass_table(&x->p, &x->s, &x->t))
 		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
 	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);

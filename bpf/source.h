@@ -25,7 +25,7 @@ static __always_inline struct source *source_make(const struct addr *key)
 {
 	struct source fresh = {}, *s = source_find(key);
 
-	if (s)
+	if (s || dry)
 		return s;
 	bpf_map_update_elem(&sources, key, &fresh, BPF_NOEXIST);
 	return source_find(key);

@@ -291,6 +291,17 @@ type bpfSource struct {
 	AdmittedUntil uint32
 }
 
+type bpfTrace struct {
+	_     structs.HostLayout
+	Count uint32
+	Zero  uint32
+	Steps [24]struct {
+		_     structs.HostLayout
+		Stage uint32
+		Value uint32
+	}
+}
+
 type bpfVip struct {
 	_        structs.HostLayout
 	Services uint32
@@ -337,6 +348,7 @@ const (
 	bpfMapServiceIds      = "service_ids"
 	bpfMapServices        = "services"
 	bpfMapSources         = "sources"
+	bpfMapTraces          = "traces"
 	bpfMapVips            = "vips"
 	bpfMapWorkbenches     = "workbenches"
 	bpfProgAdmit          = "admit"
@@ -347,6 +359,7 @@ const (
 	bpfProgSteer          = "steer"
 	bpfVarAlwaysLookUp    = "always_look_up"
 	bpfVarDoubtLifetime   = "doubt_lifetime"
+	bpfVarDry             = "dry"
 	bpfVarEmbryoLifetime  = "embryo_lifetime"
 	bpfVarFlowMask        = "flow_mask"
 	bpfVarFrags           = "frags"
@@ -445,6 +458,7 @@ type bpfMapSpecs struct {
 	ServiceIds     *ebpf.MapSpec `ebpf:"service_ids"`
 	Services       *ebpf.MapSpec `ebpf:"services"`
 	Sources        *ebpf.MapSpec `ebpf:"sources"`
+	Traces         *ebpf.MapSpec `ebpf:"traces"`
 	Vips           *ebpf.MapSpec `ebpf:"vips"`
 	Workbenches    *ebpf.MapSpec `ebpf:"workbenches"`
 }
@@ -455,6 +469,7 @@ type bpfMapSpecs struct {
 type bpfVariableSpecs struct {
 	AlwaysLookUp   *ebpf.VariableSpec `ebpf:"always_look_up"`
 	DoubtLifetime  *ebpf.VariableSpec `ebpf:"doubt_lifetime"`
+	Dry            *ebpf.VariableSpec `ebpf:"dry"`
 	EmbryoLifetime *ebpf.VariableSpec `ebpf:"embryo_lifetime"`
 	FlowMask       *ebpf.VariableSpec `ebpf:"flow_mask"`
 	Frags          *ebpf.VariableSpec `ebpf:"frags"`
@@ -519,6 +534,7 @@ type bpfMaps struct {
 	ServiceIds     *ebpf.Map `ebpf:"service_ids"`
 	Services       *ebpf.Map `ebpf:"services"`
 	Sources        *ebpf.Map `ebpf:"sources"`
+	Traces         *ebpf.Map `ebpf:"traces"`
 	Vips           *ebpf.Map `ebpf:"vips"`
 	Workbenches    *ebpf.Map `ebpf:"workbenches"`
 }
@@ -561,6 +577,7 @@ func (m *bpfMaps) Close() error {
 		m.ServiceIds,
 		m.Services,
 		m.Sources,
+		m.Traces,
 		m.Vips,
 		m.Workbenches,
 	)
@@ -572,6 +589,7 @@ func (m *bpfMaps) Close() error {
 type bpfVariables struct {
 	AlwaysLookUp   *ebpf.Variable `ebpf:"always_look_up"`
 	DoubtLifetime  *ebpf.Variable `ebpf:"doubt_lifetime"`
+	Dry            *ebpf.Variable `ebpf:"dry"`
 	EmbryoLifetime *ebpf.Variable `ebpf:"embryo_lifetime"`
 	FlowMask       *ebpf.Variable `ebpf:"flow_mask"`
 	Frags          *ebpf.Variable `ebpf:"frags"`

@@ -48,7 +48,9 @@ const (
 	decapMapDecapCounts  = "decap_counts"
 	decapMapDecapSources = "decap_sources"
 	decapMapDecapVips    = "decap_vips"
+	decapMapTraces       = "traces"
 	decapProgDecap       = "decap"
+	decapVarDry          = "dry"
 	decapVarFrags        = "frags"
 )
 
@@ -104,12 +106,14 @@ type decapMapSpecs struct {
 	DecapCounts  *ebpf.MapSpec `ebpf:"decap_counts"`
 	DecapSources *ebpf.MapSpec `ebpf:"decap_sources"`
 	DecapVips    *ebpf.MapSpec `ebpf:"decap_vips"`
+	Traces       *ebpf.MapSpec `ebpf:"traces"`
 }
 
 // decapVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type decapVariableSpecs struct {
+	Dry   *ebpf.VariableSpec `ebpf:"dry"`
 	Frags *ebpf.VariableSpec `ebpf:"frags"`
 }
 
@@ -136,6 +140,7 @@ type decapMaps struct {
 	DecapCounts  *ebpf.Map `ebpf:"decap_counts"`
 	DecapSources *ebpf.Map `ebpf:"decap_sources"`
 	DecapVips    *ebpf.Map `ebpf:"decap_vips"`
+	Traces       *ebpf.Map `ebpf:"traces"`
 }
 
 func (m *decapMaps) Close() error {
@@ -143,6 +148,7 @@ func (m *decapMaps) Close() error {
 		m.DecapCounts,
 		m.DecapSources,
 		m.DecapVips,
+		m.Traces,
 	)
 }
 
@@ -150,6 +156,7 @@ func (m *decapMaps) Close() error {
 //
 // It can be passed to loadDecapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type decapVariables struct {
+	Dry   *ebpf.Variable `ebpf:"dry"`
 	Frags *ebpf.Variable `ebpf:"frags"`
 }
 

@@ -77,6 +77,10 @@ type Dataplane struct {
 	expireMu sync.Mutex                    // one batch of the expire programs at a time
 	around   func(call func() error) error // nil outside tests
 	events   eventReader
+
+	opened  Options    // what the programs were loaded with
+	traceMu sync.Mutex // guards dry: one packet at a time
+	dry     *dryRun    // nil until somebody asks
 }
 
 // Open loads the programs, makes or adopts the maps pinned below o.Dir, and
@@ -93,7 +97,7 @@ func Open(o Options) (*Dataplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dataplane{pins: p, lock: lock, key: newHashKey(o.Key), lines: flowLines(o.MaxFlows)}
+	d := &Dataplane{pins: p, lock: lock, key: newHashKey(o.Key), lines: flowLines(o.MaxFlows), opened: o}
 	d.lifetimes, d.embryo, d.doubt = o.Lifetimes.byState(), ticks(o.Lifetimes.Embryo), ticks(o.Lifetimes.Doubt)
 	if err := d.open(o); err != nil {
 		return nil, errors.Join(err, d.abandon())
@@ -131,16 +135,8 @@ func (o Options) withDefaults() Options {
 
 // load makes the collection against the pinned maps.
 func (d *Dataplane) load(o Options) error {
-	spec, err := loadBpf()
+	spec, err := d.programs(o)
 	if err != nil {
-		return fmt.Errorf("read embedded programs: %v", err)
-	}
-	size(spec, o.MaxFlows)
-	pinByName(spec)
-	if err := setConstants(spec, d.key, d.lines, o); err != nil {
-		return err
-	}
-	if err := takeFragments(spec); err != nil {
 		return err
 	}
 	opts := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: d.pins.maps()}}
@@ -155,9 +151,25 @@ func (d *Dataplane) load(o Options) error {
 	}
 }
 
+// programs are the embedded ones, ready to be loaded against the pinned maps.
+func (d *Dataplane) programs(o Options) (*ebpf.CollectionSpec, error) {
+	spec, err := loadBpf()
+	if err != nil {
+		return nil, fmt.Errorf("read embedded programs: %v", err)
+	}
+	size(spec, o.MaxFlows)
+	pinByName(spec)
+	if err := setConstants(spec, d.key, d.lines, o); err != nil {
+		return nil, err
+	}
+	return spec, takeFragments(spec)
+}
+
 // Close lets go of the maps and programs. Everything stays pinned and attached.
 func (d *Dataplane) Close() error {
-	err := d.events.close()
+	d.traceMu.Lock()
+	err := errors.Join(d.events.close(), d.dry.close())
+	d.traceMu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, r := range d.rings {

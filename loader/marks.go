@@ -175,3 +175,20 @@ func (f *Found) Add(i int, marks Marks) {
 		}
 	}
 }
+
+// WordMember is the member that a ring word names.
+func WordMember(word uint32) MemberID { return MemberID(word & ringMember) }
+
+// WordMarks names the marks of a ring word.
+func WordMarks(word uint32) []string {
+	var names []string
+	for _, m := range []struct {
+		bits uint32
+		name string
+	}{{movedNew | movedOld, "moved"}, {pendingNew | pendingOld, "pending"}, {refreshed, "refresh"}} {
+		if word&m.bits != 0 {
+			names = append(names, m.name)
+		}
+	}
+	return names
+}

@@ -37,6 +37,7 @@ func TestPackets(t *testing.T) {
 		{"guard", testGuard},
 		{"icmp", testICMP},
 		{"proxy", testProxy},
+		{"trace", testTrace},
 		{"mutated", testMutated},
 	} {
 		t.Run(theme.name, func(t *testing.T) {

@@ -25,6 +25,7 @@ var unpinned = map[string]bool{
 	"admit_batch":      true,
 	"memories":         true,
 	"scratches":        true,
+	"traces":           true,
 	"workbenches":      true,
 	".rodata":          true,
 }

@@ -61,6 +61,8 @@ type Dataplane interface {
 	Kill(flows []loader.Flow) (killed int, err error)
 	// ReadEvent blocks; it returns [os.ErrClosed] when the dataplane closes.
 	ReadEvent() (loader.Event, error)
+	// Trace says what the program would do with a packet, and changes nothing.
+	Trace(loader.Probe) (loader.Trace, error)
 	// FlowHash returns the ring entry that a client falls on.
 	FlowHash(client netip.AddrPort, s loader.Service) (entry int)
 }

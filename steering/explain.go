@@ -41,6 +41,9 @@ type Explanation struct {
 	RingEntry int
 	// Steps are the decisions in order, one sentence each.
 	Steps []string
+	// Program is the same as the packet program tells it: a second instance of
+	// it was given the packet, and changed nothing.
+	Program []string
 }
 
 func (e *Explanation) step(format string, args ...any) {
@@ -68,6 +71,7 @@ func (t *Table) Explain(ctx context.Context, client, listen netip.AddrPort) (Exp
 	e := Explanation{
 		Client: client, Listen: s.record.Listen, Service: s.name, Mode: s.record.Mode, Verdict: VerdictForward,
 	}
+	e.Program = t.ask(m, loader.Probe{Client: client, Listen: s.record.Listen, SYN: known == nil})
 	e.step("%v is service %q in mode %s", s.record.Listen, s.name, modeName(s.record.Mode))
 	if !s.steers() {
 		e.Verdict = VerdictPass

@@ -469,6 +469,9 @@ func (d *fakeDataplane) ReadEvent() (loader.Event, error) {
 	}
 }
 
+// Trace is what only programs can tell.
+func (d *fakeDataplane) Trace(loader.Probe) (loader.Trace, error) { return loader.Trace{}, nil }
+
 func (d *fakeDataplane) FlowHash(client netip.AddrPort, s loader.Service) int {
 	h := fnv.New64a()
 	fmt.Fprint(h, client, s.Listen)

@@ -66,6 +66,12 @@ func writeExplanation(w io.Writer, x control.Explanation) error {
 	for i, step := range x.Steps {
 		fmt.Fprintf(w, "%d. %s\n", i+1, printable(step))
 	}
+	if len(x.Program) > 0 {
+		fmt.Fprintln(w, "The program says:")
+	}
+	for _, step := range x.Program {
+		fmt.Fprintf(w, "   %s\n", printable(step))
+	}
 	verdict := x.Verdict
 	switch {
 	case x.Backend != "":

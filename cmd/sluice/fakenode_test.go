@@ -318,7 +318,8 @@ func (n *fakeNode) Explain(_ context.Context, client, listen netip.AddrPort) (co
 	x := control.Explanation{
 		Client: client, Listen: netip.MustParseAddrPort("192.0.2.3:22"), Service: "sftp", Mode: "nat", Verdict: "forward",
 		Backend: "blue1", BackendAddr: netip.MustParseAddrPort("10.0.0.11:22"), RingEntry: 4711,
-		Steps: []string{"no flow of this client is known", "it falls on ring entry 4711, which names blue1"},
+		Steps:   []string{"no flow of this client is known", "it falls on ring entry 4711, which names blue1"},
+		Program: []string{"a connection begins with blue1", "verdict XDP_REDIRECT"},
 	}
 	if listen.Port() == 2022 {
 		x = control.Explanation{Client: client, Listen: listen, Service: "sftp", Verdict: "drop", Reason: "no_backend", Steps: []string{"no backend is up"}}

@@ -22,4 +22,6 @@ type Explanation struct {
 	RingEntry int `json:"ring_entry"`
 	// Steps are the decisions in order, one sentence each.
 	Steps List[string] `json:"steps"`
+	// Program is what the packet program itself says, stage by stage.
+	Program List[string] `json:"program"`
 }

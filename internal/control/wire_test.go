@@ -56,7 +56,7 @@ func TestWireNames(t *testing.T) {
 		}}},
 		"explain": Explanation{
 			Client: client, Listen: listen, Service: "sftp", Mode: "nat", Verdict: "forward", Backend: "blue1",
-			BackendAddr: blue, RingEntry: 4711, Steps: []string{"the ring names blue1"},
+			BackendAddr: blue, RingEntry: 4711, Steps: []string{"the ring names blue1"}, Program: []string{"verdict XDP_TX"},
 		},
 		"settings": Settings{SettingsState: state, AppliedAt: at, Text: "services: []\n"},
 		"diff":     DiffResult{[]Change{{Path: "dataplane.max_flows", Old: "1", New: "2", NeedsRestart: true}}},

@@ -48,6 +48,6 @@ func Explanation(e steering.Explanation) control.Explanation {
 	return control.Explanation{
 		Client: e.Client, Listen: e.Listen, Service: e.Service, Mode: mode(e.Mode),
 		Verdict: string(e.Verdict), Reason: e.Reason, Backend: e.Backend, BackendAddr: e.BackendAddr,
-		KnownFlow: e.Known != nil, RingEntry: e.RingEntry, Steps: e.Steps,
+		KnownFlow: e.Known != nil, RingEntry: e.RingEntry, Steps: e.Steps, Program: e.Program,
 	}
 }

@@ -204,7 +204,7 @@ func TestPage(t *testing.T) {
 func TestExplanation(t *testing.T) {
 	e := steering.Explanation{
 		Client: client, Listen: listen, Service: "login", Mode: loader.ModeDSR, Verdict: steering.VerdictDrop, Reason: "killed",
-		Backend: "blue", BackendAddr: blue, Known: &steering.Flow{}, RingEntry: 7, Steps: []string{"a", "b"},
+		Backend: "blue", BackendAddr: blue, Known: &steering.Flow{}, RingEntry: 7, Steps: []string{"a", "b"}, Program: []string{"c"},
 	}
 	got := Explanation(e)
 	if got.Mode != "dsr" || got.Verdict != "drop" || len(got.Steps) != 2 {
