@@ -13,7 +13,7 @@ import (
 // The program's own words agree with what then happens, and nothing is counted
 // for having asked.
 func TestExplain(t *testing.T) {
-	for _, s := range []shape{{"nat", "hide"}, {"dsr", ""}} {
+	for _, s := range []shape{{mode: "nat", clientAddress: "hide"}, {mode: "dsr"}} {
 		t.Run(s.String(), func(t *testing.T) {
 			w := running(t, s)
 			vip := vips["IPv4"]

@@ -11,7 +11,7 @@ import (
 // kernel hands over in pieces.
 func TestJumbo(t *testing.T) {
 	nettest.Require(t, nettest.Program("scp"))
-	for _, s := range []shape{{"nat", "hide"}, {"dsr", ""}} {
+	for _, s := range []shape{{mode: "nat", clientAddress: "hide"}, {mode: "dsr"}} {
 		t.Run(s.String(), func(t *testing.T) {
 			w := newWorldOn(t, s, nettest.GatewayOptions{MTU: 9000})
 			w.configure()
