@@ -18,7 +18,7 @@ import (
 // and what one side counts as one packet the other side counts as forty.
 func (n *Namespace) Wirelike(link string) error {
 	return n.onLink(link, "switch offloads off", func(l netlink.Link) error {
-		if err := n.Do(func() error { return offloadsOff(link) }); err != nil {
+		if err := n.Do(func() error { return setOffloads(link, wirelike, 0) }); err != nil {
 			return err
 		}
 		// TCP builds long packets even for a link without segmentation and has
@@ -28,19 +28,36 @@ func (n *Namespace) Wirelike(link string) error {
 	})
 }
 
-// offloadsOff uses the old one-feature commands, which every kernel has.
-func offloadsOff(link string) error {
+// Unwirelike undoes Wirelike and has the link put segments together on their way in:
+// what hosts do that have no need to look like a wire.
+func (n *Namespace) Unwirelike(link string) error {
+	return n.onLink(link, "switch offloads on", func(l netlink.Link) error {
+		if err := n.nl.LinkSetGSOMaxSegs(l, maxSegments); err != nil {
+			return err
+		}
+		return n.Do(func() error { return setOffloads(link, unwirelike, 1) })
+	})
+}
+
+// maxSegments is GSO_MAX_SEGS of the kernel.
+const maxSegments = 65535
+
+// What is switched. Segmentation builds on checksums.
+var (
+	wirelike   = []uint32{unix.ETHTOOL_STSO, unix.ETHTOOL_SGSO, unix.ETHTOOL_SGRO, unix.ETHTOOL_STXCSUM}
+	unwirelike = []uint32{unix.ETHTOOL_STXCSUM, unix.ETHTOOL_SGRO, unix.ETHTOOL_SGSO, unix.ETHTOOL_STSO}
+)
+
+// setOffloads uses the old one-feature commands, which every kernel has.
+func setOffloads(link string, commands []uint32, value uint32) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	// Segmentation before checksums: it builds on them.
-	for _, command := range []uint32{
-		unix.ETHTOOL_STSO, unix.ETHTOOL_SGSO, unix.ETHTOOL_SGRO, unix.ETHTOOL_STXCSUM,
-	} {
+	for _, command := range commands {
 		// EOPNOTSUPP: the link cannot do it anyway.
-		err := ethtoolSet(fd, link, command, 0)
+		err := ethtoolSet(fd, link, command, value)
 		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			return fmt.Errorf("ethtool command %#x: %v", command, err)
 		}

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -134,5 +136,53 @@ func TestUsage(t *testing.T) {
 		if !strings.Contains(complaint.String(), tt.want) {
 			t.Errorf("bench %s: %q lacks %q", tt.args, complaint.String(), tt.want)
 		}
+	}
+}
+
+// The product must be built for it.
+func TestProxy(t *testing.T) {
+	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF, nettest.Program("haproxy"), nettest.Program("nft"))
+	sluice := filepath.Join(t.TempDir(), "sluice")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", sluice, "sluice/cmd/sluice").CombinedOutput(); err != nil {
+		t.Fatalf("build sluice: %v: %s", err, out)
+	}
+	a := bench(t, "proxy", "--json", "--runs", "2", "--connections", "32", "--megabytes", "1", "--sluice", sluice)
+	for _, w := range waysOf(sluice) {
+		r := a.find(t, map[string]any{"way": w.name})
+		positive(t, r, "connections_per_cpu_s", "per_haproxy_connection", "per_haproxy_gb")
+		napi, _ := r["napi_s_per_gb"].(float64)
+		if (napi > 0) == w.offloads {
+			t.Errorf("%s: NAPI threads spent %v s a GB", w.name, napi)
+		}
+	}
+	if r := a.find(t, map[string]any{"way": reference}); r["per_haproxy_connection"] != 1.0 || r["per_haproxy_gb"] != 1.0 {
+		t.Errorf("HAProxy costs other than itself: %v", r)
+	}
+}
+
+// A sum of what was spent is divided by what was done.
+func TestTableProxy(t *testing.T) {
+	all := []*forwarder{{way: way{name: "a"}}, {way: way{name: reference}}}
+	c := [][]cost{{{1e-6, 3e-6}, {1e-6, 1e-6}, {1e-6, 2e-6}}, {{10e-6, 30e-6}, {10e-6, 10e-6}, {20e-6, 10e-6}}}
+	r := tableProxy(all, c, c).Rows[0]
+	for name, want := range map[string]float64{
+		"connections_per_cpu_s": 1e6 / 3, "napi_us_per_connection": 1, "process_us_per_connection": 2, "per_haproxy_connection": 0.1,
+		"napi_s_per_gb": 1000, "per_haproxy_gb": 0.1,
+	} {
+		f, ok := r.Figure(name)
+		if !ok || math.Abs(f.Median()-want) > 1e-6*want {
+			t.Errorf("%s is %v, want %v", name, f.Median(), want)
+		}
+	}
+}
+
+func TestSkipHeader(t *testing.T) {
+	header := "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + "123456789012"
+	r := strings.NewReader(header + "rest")
+	if err := skipHeader(r); err != nil || r.Len() != len("rest") {
+		t.Errorf("%v, %d bytes left", err, r.Len())
+	}
+	if err := skipHeader(strings.NewReader("SSH-2.0-without a header")); err == nil {
+		t.Error("took what is no header for one")
 	}
 }

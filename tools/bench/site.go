@@ -71,10 +71,18 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// removeSite removes a folder with what is mounted in it: the run's own BPF file
+// system, and those of programs that were started.
 func removeSite(dir string) error {
-	err := unix.Unmount(filepath.Join(dir, "bpf"), unix.MNT_DETACH)
-	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("unmount bpffs in %s: %v", dir, err)
+	mounts, err := filepath.Glob(filepath.Join(dir, "*", "bpf"))
+	if err != nil {
+		return err
+	}
+	for _, at := range append(mounts, filepath.Join(dir, "bpf")) {
+		err := unix.Unmount(at, unix.MNT_DETACH)
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("unmount %s: %v", at, err)
+		}
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove %s: %v", dir, err)

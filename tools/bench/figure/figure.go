@@ -76,6 +76,15 @@ func Differences(of, less []float64) []float64 {
 	return zip(of, less, func(a, b float64) float64 { return a - b })
 }
 
+// Each takes one number of every sample.
+func Each[T any](samples []T, of func(T) float64) []float64 {
+	out := make([]float64, len(samples))
+	for i, s := range samples {
+		out[i] = of(s)
+	}
+	return out
+}
+
 func zip(a, b []float64, fn func(a, b float64) float64) []float64 {
 	out := make([]float64, min(len(a), len(b)))
 	for i := range out {
@@ -87,8 +96,8 @@ func zip(a, b []float64, fn func(a, b float64) float64) []float64 {
 // Interleave measures every subject once in each of a number of rounds, so that
 // whatever disturbs the machine disturbs all of them alike. Each round begins
 // with another subject. The samples come back by subject and round.
-func Interleave(ctx context.Context, rounds, subjects int, measure func(subject int) (float64, error)) ([][]float64, error) {
-	out := make([][]float64, subjects)
+func Interleave[T any](ctx context.Context, rounds, subjects int, measure func(subject int) (T, error)) ([][]T, error) {
+	out := make([][]T, subjects)
 	for round := range rounds {
 		for i := range subjects {
 			if err := ctx.Err(); err != nil {
