@@ -92,6 +92,20 @@ func (d *Dataplane) embryoBudget() uint32 {
 	return max(d.objs.Embryos.MaxEntries()/2/keep/uint32(ebpf.MustPossibleCPU()), 1)
 }
 
+// Pressed reports whether more handshakes begin than can be kept, so that
+// unknown sources are challenged.
+func (d *Dataplane) Pressed() (bool, error) {
+	now, err := monotonic()
+	if err != nil {
+		return false, err
+	}
+	var until uint32
+	if err := d.objs.Pressures.Lookup(uint32(0), &until); err != nil {
+		return false, fmt.Errorf("read pressure: %v", err)
+	}
+	return until != 0 && int32(until-now) > 0, nil
+}
+
 func (d *Dataplane) setPrefixes(m *ebpf.Map, what string, prefixes []netip.Prefix) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

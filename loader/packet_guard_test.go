@@ -280,6 +280,9 @@ func testPressure(t *testing.T, s stand) {
 	if begun <= budget {
 		t.Errorf("pressure was felt at the %dth handshake, want more than %d", begun, budget)
 	}
+	if pressed, err := s.d.Pressed(); err != nil || !pressed {
+		t.Errorf("pressed is %v, %v", pressed, err)
+	}
 	var until uint32
 	mustRig(t, s.d.objs.Pressures.Lookup(uint32(0), &until))
 	now, err := monotonic()

@@ -98,6 +98,17 @@ func countersAlarm(err error) *control.Alarm {
 	}
 }
 
+// pressureAlarm is nil without pressure.
+func pressureAlarm(pressed bool) *control.Alarm {
+	if !pressed {
+		return nil
+	}
+	return &control.Alarm{
+		Severity: warning, Subject: "guard", Text: "more handshakes begin than can be kept: unknown clients are asked to prove their address",
+		Hint: "a SYN flood, or max_flows is small for so many clients; \"sluice show drops\" counts challenged and challenge_met",
+	}
+}
+
 func interfaceAlarm(warnings []string) *control.Alarm {
 	if len(warnings) == 0 {
 		return nil

@@ -66,10 +66,16 @@ func (n *node) Status(context.Context) (control.Status, error) {
 	if n.orphaned() {
 		n.notes.set("parent", orphanAlarm())
 	}
-	s.Alarms = n.notes.list()
 	var err error
-	if e := n.engine.Load(); e != nil {
-		err = describe(&s, e)
+	e := n.engine.Load()
+	if e != nil {
+		var pressed bool
+		pressed, err = e.Guard().Pressed()
+		n.notes.set("pressure", pressureAlarm(pressed))
+	}
+	s.Alarms = n.notes.list()
+	if e != nil {
+		err = errors.Join(err, describe(&s, e))
 	}
 	if d := n.decap.Load(); d != nil {
 		err = errors.Join(err, describeDecap(&s, d))

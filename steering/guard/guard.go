@@ -40,6 +40,8 @@ type Dataplane interface {
 	Unban(netip.Prefix) error
 	Bans() ([]loader.Rule, error)
 	Denied() ([]loader.Rule, error)
+	// Pressed reports whether unknown sources are challenged at present.
+	Pressed() (bool, error)
 }
 
 // Options are what a Guard is made with.
@@ -281,6 +283,10 @@ func (g *Guard) Bans() ([]Ban, error) {
 
 // Denied returns what each prefix of the settings kept out.
 func (g *Guard) Denied() ([]loader.Rule, error) { return g.dp.Denied() }
+
+// Pressed reports whether more handshakes begin than can be kept, so that
+// unknown sources are challenged.
+func (g *Guard) Pressed() (bool, error) { return g.dp.Pressed() }
 
 // Run clears away bans that have ended, until ctx is done.
 func (g *Guard) Run(ctx context.Context) {
