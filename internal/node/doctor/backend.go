@@ -25,7 +25,7 @@ type target struct {
 	name string
 	addr netip.AddrPort
 	// direct says that a mode which the client's path differs from ours in
-	// names it: dsr, where the server may listen on the VIP alone.
+	// names it: a one-way one, where the server may listen on the VIP alone.
 	direct bool
 	took   time.Duration
 	err    error
@@ -50,7 +50,7 @@ func checkBackends(ctx context.Context, e *examination) {
 func (e *examination) targets() []*target {
 	var list []*target
 	byAddr := make(map[netip.AddrPort]*target)
-	for _, s := range e.services(config.ModeNAT, config.ModeDSR) {
+	for _, s := range e.services(config.ModeNAT, config.ModeDSR, config.ModeIPIP, config.ModeGUE) {
 		for _, b := range s.Backends {
 			t := byAddr[b.Addr]
 			if t == nil {
@@ -58,7 +58,7 @@ func (e *examination) targets() []*target {
 				byAddr[b.Addr] = t
 				list = append(list, t)
 			}
-			t.direct = t.direct || s.Mode == config.ModeDSR
+			t.direct = t.direct || s.Mode.OneWay()
 		}
 	}
 	return list
@@ -135,7 +135,7 @@ func (e *examination) checkConnect(subject string, t *target) {
 	}
 	if t.direct {
 		// The server may be bound to the VIP; health checks tell better.
-		e.warn(subject, text, hint+"; in mode dsr a server on the VIP alone is right, too")
+		e.warn(subject, text, hint+"; in a one-way mode a server on the VIP alone is right, too")
 		return
 	}
 	e.fail(subject, text, hint)

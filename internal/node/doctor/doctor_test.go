@@ -198,6 +198,48 @@ var ailments = []ailment{
 		s.Services[2].Backends = s.Services[2].Backends[:1]
 	}, Warn, "dsr fast at blue", "link is gone", "root"},
 
+	{"no room for the outer header", func(f *fake, s *config.Settings) {
+		tunnelled(s, "192.0.2.3:22")
+		change(f, "int0", func(c *card) { c.MTU = 1527 })
+	}, Warn, "gue login at blue", "the MTU 1527 of int0 leaves 1499 bytes", "advmss 1459"},
+	{"no room for IPv6 inside", func(f *fake, s *config.Settings) {
+		tunnelled(s, "[2001:db8::3]:22")
+		f.links[1].Addrs = append(f.links[1].Addrs, netip.MustParsePrefix("2001:db8::3/128"))
+		change(f, "int0", func(c *card) { c.MTU = 1300 })
+	}, Fail, "gue login at blue", "leaves 1272 bytes behind the outer header, less than IPv6", "mtu 1528"},
+	{"nothing takes packets out", func(f *fake, s *config.Settings) {
+		tunnelled(s, "192.0.2.3:22")
+		change(f, "int0", func(c *card) { c.MTU = 1600 })
+		f.backends[0].Health, f.backends[0].Reason = "failing", "connect: timeout"
+	}, Fail, "gue login at blue", "does not answer on the VIP: connect: timeout", "dataplane.decap"},
+	{"tunnel's backend answers ARP", func(f *fake, s *config.Settings) {
+		tunnelled(s, "192.0.2.3:22")
+		change(f, "int0", func(c *card) { c.MTU = 1600 })
+		f.arp = []net.HardwareAddr{blueMAC}
+	}, Fail, "gue login at blue", "answers ARP for the VIP", "arp_ignore=1"},
+
+	{"taken out on no interface", func(f *fake, s *config.Settings) {
+		takesOut(f, s)
+		s.Dataplane.Decap.Interfaces = []string{"eth7"}
+	}, Fail, "interface eth7", "no card", "dataplane.decap.interfaces"},
+	{"taken out for nobody", func(f *fake, s *config.Settings) {
+		takesOut(f, s)
+		s.Dataplane.Decap.VIPs = append(s.Dataplane.Decap.VIPs, netip.MustParseAddr("2001:db8::9"))
+	}, Fail, "VIP 2001:db8::9", "is no address of this machine", "ip address add 2001:db8::9/128 dev lo"},
+	{"VIP on the network of a backend", func(f *fake, s *config.Settings) {
+		takesOut(f, s)
+		f.links[0].Addrs = nil
+		f.links[2].Addrs = append(f.links[2].Addrs, netip.MustParsePrefix("192.0.2.9/32"))
+	}, Fail, "VIP 192.0.2.9", "is on int0, which answers for it", "dev lo"},
+	{"ARP for what is on lo", func(f *fake, s *config.Settings) {
+		takesOut(f, s)
+		f.sysctls["net ipv4 conf all arp_ignore"] = "0"
+	}, Fail, "arp", "arp_ignore is 0", "arp_ignore=1"},
+	{"strict filter where packets are taken out", func(f *fake, s *config.Settings) {
+		takesOut(f, s)
+		f.sysctls["net ipv4 conf int0 rp_filter"] = "1"
+	}, Warn, "rp_filter int0", "strict", "rp_filter=2"},
+
 	{"rule without effect", func(f *fake, _ *config.Settings) {
 		f.rules = `{"nftables":[{"rule":{"family":"ip","table":"t","chain":"c","handle":9,"expr":[
 			{"match":{"op":"==","left":{"payload":{"protocol":"ip","field":"daddr"}},"right":"192.0.2.3"}},
@@ -205,6 +247,26 @@ var ailments = []ailment{
 	}, Warn, "nftables", "rule 9 of ip t c is about 192.0.2.3:22, 192.0.2.3:23, 192.0.2.3:24, which", "nft delete rule ip t c handle 9"},
 	{"rules not readable", func(f *fake, _ *config.Settings) { f.rulesErr = errors.New("must be root") }, Warn, "nftables", "must be root", "root"},
 	{"rules not understood", func(f *fake, _ *config.Settings) { f.rules = "{" }, Warn, "nftables", "read nft ruleset", "nft list ruleset"},
+}
+
+// tunnelled leaves one service, which puts packets into others.
+func tunnelled(s *config.Settings, listen string) {
+	s.Services = []config.Service{{
+		Name: "login", Listen: netip.MustParseAddrPort(listen), Mode: config.ModeGUE,
+		Backends: []config.Backend{{Name: "blue", Addr: blue, Weight: 1}},
+	}}
+	s.Dataplane.Interfaces = []string{"ext0", "int0"}
+}
+
+// takesOut makes the machine a backend that takes packets out.
+func takesOut(f *fake, s *config.Settings) {
+	s.Services, s.Dataplane.Interfaces = nil, nil
+	s.Dataplane.Decap = config.Decap{
+		Interfaces: []string{"int0"}, From: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}, VIPs: []netip.Addr{netip.MustParseAddr("192.0.2.9")},
+	}
+	f.links[0].Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.9/32")}
+	f.sysctls["net ipv4 conf all arp_ignore"], f.sysctls["net ipv4 conf all arp_announce"] = "1", "2"
+	f.sysctls["net ipv4 conf int0 rp_filter"] = "2"
 }
 
 // Each ailment is found, once, under its own name, and nothing else is said to

@@ -52,8 +52,11 @@ func (e *examination) checkHolds(subject string, s config.Service, b config.Back
 		case "passing":
 			e.pass(subject, "answers on the VIP")
 		case "failing":
-			e.fail(subject, "does not answer on the VIP: "+known.Reason,
-				fmt.Sprintf("on the backend: ip address add %s dev lo", netip.PrefixFrom(s.Listen.Addr(), s.Listen.Addr().BitLen())))
+			hint := fmt.Sprintf("on the backend: ip address add %s dev lo", netip.PrefixFrom(s.Listen.Addr(), s.Listen.Addr().BitLen()))
+			if s.Mode.Tunnels() {
+				hint += ", and a tunnel device for " + string(s.Mode) + " or dataplane.decap of its own sluice; \"sluice doctor\" there tells more"
+			}
+			e.fail(subject, "does not answer on the VIP: "+known.Reason, hint)
 		}
 		return
 	}

@@ -28,7 +28,7 @@ func checkForwarding(_ context.Context, e *examination) {
 			e.checkForwards(family.name, family.sysctl, link)
 		}
 	}
-	if len(e.services(config.ModeDSR)) > 0 {
+	if len(e.services(config.ModeDSR, config.ModeIPIP, config.ModeGUE)) > 0 {
 		for _, link := range e.selection.Names {
 			e.checkReversePath(link)
 		}

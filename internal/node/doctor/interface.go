@@ -3,10 +3,11 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
-// ourProgram is the name of the XDP program, as the kernel shows it.
-const ourProgram = "steer"
+// ourPrograms are the names of our XDP programs, as the kernel shows them.
+var ourPrograms = []string{"steer", "decap"}
 
 // maxMTU is what a program that wants a packet in one piece leaves of a page.
 // Drivers differ by a few bytes; those that were measured are named.
@@ -63,14 +64,14 @@ func (e *examination) checkProgram(subject, name string, c card) {
 			return
 		}
 	}
-	switch c.Program.Name {
-	case ourProgram:
+	switch {
+	case slices.Contains(ourPrograms, c.Program.Name):
 		e.pass(subject, "carries our program, of a node that does not run now")
-	case "":
+	case c.Program.Name == "":
 		e.warn(subject, fmt.Sprintf("carries XDP program id %d, whose name only root may see", c.Program.ID), "run doctor as root")
 	default:
 		e.fail(subject, fmt.Sprintf("carries another XDP program, %q (id %d)", c.Program.Name, c.Program.ID),
-			"take it off (ip link set "+name+" xdp off, or stop whoever put it there), or leave the interface out of dataplane.interfaces")
+			"take it off (ip link set "+name+" xdp off, or stop whoever put it there), or leave the interface out of the settings")
 	}
 }
 

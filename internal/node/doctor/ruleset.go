@@ -17,7 +17,7 @@ const maxRules = 10
 // Mode sshd is left out, for it passes its packets up.
 func checkRuleset(ctx context.Context, e *examination) {
 	const subject = "nftables"
-	steered := e.services(config.ModeNAT, config.ModeDSR)
+	steered := e.services(config.ModeNAT, config.ModeDSR, config.ModeIPIP, config.ModeGUE)
 	if len(steered) == 0 {
 		return
 	}
