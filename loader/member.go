@@ -68,10 +68,10 @@ func encodeMember(m Member, mode Mode, host uint32) bpfMember {
 		Host:    host,
 		NextHop: uint32(m.NextHop),
 	}
-	switch mode {
-	case ModeIPIP:
+	if mode == ModeIPIP {
 		r.Flags = memberIPIP
-	case ModeGUE:
+	}
+	if mode == ModeGUE {
 		r.Flags = memberGUE
 	}
 	if m.Source.IsValid() {

@@ -89,7 +89,11 @@ func datagram(t testing.TB, src, dst netip.Addr, port uint16, payload []byte) []
 	out := gopacket.NewSerializeBuffer()
 	o := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
 	mustRig(t, gopacket.SerializeLayers(out, o, &udp, gopacket.Payload(payload)))
-	return out.Bytes()
+	b := out.Bytes()
+	if b[6] == 0 && b[7] == 0 { // which gopacket leaves, and which says that there is none
+		b[6], b[7] = 0xff, 0xff
+	}
+	return b
 }
 
 // room is what an outer header to m takes.
@@ -169,26 +173,35 @@ func outerSource(b []byte) netip.Addr {
 }
 
 // testTunnelZeroChecksum: a UDP checksum that comes out as 0 is sent as 0xffff,
-// for 0 says that there is none.
+// for 0 says that there is none. One client in 65 536 has such a packet.
 func testTunnelZeroChecksum(t *testing.T, s stand) {
-	c := s.established(t, 0)
-	for seq := range uint32(1 << 16) {
-		f := frame.Frame{}
-		_, f = c.segment(fromClient, frame.ACK, "")
-		f.TOS, f.Window = uint8(seq>>8), uint16(seq)
-		if f.Dst.Addr().Is6() {
-			f.FlowLabel = seq
+	to := s.d.members[membersOf(s.id)[0]]
+	for port := range uint16(1 << 15) {
+		for host := range byte(16) {
+			b := s.client.As16()
+			// The source ports make up a quarter of all sums. With a packet of IPv4
+			// inside the client moves on from there, with one of IPv6 the label.
+			b[14] = host << 4
+			label := uint32(0)
+			if s.vip.Is6() {
+				label = uint32(host) << 12
+			}
+			client := withPort(netip.AddrFrom16(b).Unmap(), port+1<<15)
+			// Whatever else is in the packet, its own checksums make up for it.
+			f := frame.Frame{Src: client, Dst: s.svc.Listen, Flags: frame.SYN, FlowLabel: label}
+			inner := build(t, f)[14:]
+			from, out := spread(to.Source, 0), uint16(0xc000|s.entropy(client)&0x3fff)
+			if udp := datagram(t, from, to.Addr.Addr(), out, inner); udp[6] != 0xff || udp[7] != 0xff {
+				continue
+			}
+			c := s.talkOf(t, client)
+			if c.member != membersOf(s.id)[0] {
+				continue
+			}
+			zero := func(f *frame.Frame) { f.TOS, f.FlowLabel, f.TTL = 0, label, new(uint8(65)) }
+			c.play(t, []step{{flags: frame.SYN, tweak: zero}})
+			return
 		}
-		want := s.wrapped(t, c.to, c.client, build(t, c.translated(fromClient, f)))
-		at := 14 + s.room(c.to) - 2
-		if want[at] != 0xff || want[at+1] != 0xff {
-			continue
-		}
-		_, out := s.mustRun(t, s.ext, build(t, f))
-		if !bytes.Equal(out, want) {
-			t.Fatalf("out:\n%s\nwant:\n%s", show(out), show(want))
-		}
-		return
 	}
-	t.Skip("no packet of this flow has the sum")
+	t.Fatal("no packet has the sum")
 }
