@@ -41,6 +41,8 @@ type plan struct {
 	// held has the backends say their banner and then nothing more: they
 	// neither read nor close, the test does.
 	held bool
+	// serve starts another server on a backend.
+	serve func(t *testing.T, n *nettest.Namespace, at netip.AddrPort)
 }
 
 func testOptions(t *testing.T) loader.Options {
@@ -72,6 +74,10 @@ func newGateway(t *testing.T, s loader.Service, change ...func(*plan)) *gateway 
 			at = s.Listen
 		}
 		banner := "SSH-2.0-" + b.Label + "\r\n"
+		if p.serve != nil {
+			p.serve(t, b.Namespace, at)
+			continue
+		}
 		if p.held {
 			hold(t, b.Namespace, at, banner, g.accepted)
 			continue
