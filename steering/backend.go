@@ -75,8 +75,9 @@ func (o order) empty() bool { return o.State == "" && len(o.Weights) == 0 }
 
 // checkID returns which health check a member depends on.
 func (m *model) checkID(mem member) CheckID {
-	id := CheckID{Backend: mem.record.Addr}
-	if s := m.services[mem.record.Service]; s.oneWay() {
+	s := m.services[mem.record.Service]
+	id := CheckID{Backend: mem.record.Addr, Proxy: s.record.Proxy}
+	if s.oneWay() {
 		id.Service = s.record.Listen
 	}
 	return id

@@ -14,6 +14,9 @@ type CheckID struct {
 	Backend netip.AddrPort
 	// Service is the listen address of the one service, zero for a shared check.
 	Service netip.AddrPort
+	// Proxy says that the backend is told of us by a PROXY v2 header, as of
+	// clients: one that reads it may answer nothing without.
+	Proxy bool
 }
 
 // Check is one health check as a [Checker] is to run it.

@@ -71,6 +71,7 @@ func recordOf(s config.Service) loader.Service {
 		Listen:     s.Listen,
 		Mode:       modes[s.Mode],
 		KeepClient: s.Mode == config.ModeNAT && s.ClientAddress == config.ClientKeep,
+		Proxy:      s.Mode == config.ModeNAT && s.ClientAddress == config.ClientProxyV2,
 	}
 	if r.Mode != loader.ModeNAT || r.KeepClient {
 		return r
@@ -84,5 +85,5 @@ func recordOf(s config.Service) loader.Service {
 
 func sameRecord(a, b loader.Service) bool {
 	return a.Listen == b.Listen && a.Mode == b.Mode && a.KeepClient == b.KeepClient &&
-		a.Removed == b.Removed && slices.Equal(a.Pool, b.Pool)
+		a.Proxy == b.Proxy && a.Removed == b.Removed && slices.Equal(a.Pool, b.Pool)
 }

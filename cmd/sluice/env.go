@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/internal/config"
+	"sluice/internal/node"
 )
 
 // env is all that the program touches of the world around it, so that a test
@@ -33,6 +34,8 @@ type env struct {
 	runNode func(ctx context.Context, args []string) error
 	// doctor looks at this machine with the eyes of these settings.
 	doctor func(context.Context, *config.Settings) []finding
+	// probe dials every backend of these settings once.
+	probe func(context.Context, *config.Settings) []node.Probed
 	// detach takes everything of ours off the interfaces and out of the
 	// directory of pins, and returns what it removed.
 	detach func(ctx context.Context, pins string) ([]string, error)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"sluice/internal/config"
+	"sluice/internal/node"
 )
 
 func TestMain(m *testing.M) {
@@ -49,6 +51,17 @@ func scriptMain() {
 			return errSaid
 		}
 		return nil
+	}
+	e.probe = func(_ context.Context, s *config.Settings) []node.Probed {
+		var out []node.Probed
+		for i, b := range s.Services[0].Backends {
+			p := node.Probed{Service: s.Services[0].Name, Backend: b.Name, Addr: b.Addr, Found: "SSH-2.0-x"}
+			if i == 1 {
+				p.Found, p.Err = "", errors.New("does not accept PROXY v2")
+			}
+			out = append(out, p)
+		}
+		return out
 	}
 	e.doctor = func(_ context.Context, s *config.Settings) []finding {
 		list := []finding{

@@ -38,6 +38,7 @@ func systemEnv() env {
 			return err
 		},
 		doctor: examine,
+		probe:  node.Probe,
 		detach: node.Detach,
 	}
 }

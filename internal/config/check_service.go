@@ -35,7 +35,7 @@ func (c *checker) idle(p path, where string) {
 func (c *checker) source(p path, s *Service) {
 	if s.Mode != ModeNAT {
 		c.idle(p.key("client_address"), "but in mode nat")
-		c.idle(p.key("source_pool"), "but in mode nat with client_address hide")
+		c.idle(p.key("source_pool"), "but in mode nat with client_address hide or proxy_v2")
 		s.ClientAddress = ""
 		return
 	}

@@ -43,7 +43,7 @@ func TestServiceFaults(t *testing.T) {
 		{"pool with keep", "client_address: keep, source_pool: »[10.0.2.1]", []string{s + "source_pool: means nothing with client_address keep, which shows backends the client's own address; remove it"}},
 		{"nat's keys in dsr", "mode: dsr, client_address: »hide, source_pool: »[10.0.2.1]", []string{
 			s + "client_address: means nothing but in mode nat; remove it",
-			s + "source_pool: means nothing but in mode nat with client_address hide; remove it"}},
+			s + "source_pool: means nothing but in mode nat with client_address hide or proxy_v2; remove it"}},
 		{"backends' keys in sshd", `services: [{listen: "192.0.2.3:22", mode: sshd, select: »hash, backends: »[10.0.0.11], health_check: »{}, last_resort: »draining, on_down: »keep, client_address: »hide}]`, []string{
 			s + "select: means nothing in mode sshd, which has no backends; remove it",
 			s + "backends: means nothing in mode sshd, which has no backends; remove it",

@@ -100,9 +100,9 @@ func (g generator) service(i int) Service {
 		Fall:     1 + g.IntN(100),
 	}
 	if s.Mode == ModeNAT {
-		s.ClientAddress = pick(g, ClientHide, ClientKeep)
+		s.ClientAddress = pick(g, ClientHide, ClientProxyV2, ClientKeep)
 	}
-	if s.ClientAddress == ClientHide && g.IntN(2) == 0 {
+	if s.ClientAddress.Hides() && g.IntN(2) == 0 {
 		s.SourcePool = []netip.Addr{vip, vip.Next()}[:1+g.IntN(2)]
 	}
 	if s.Mode.Tunnels() && g.IntN(2) == 0 {

@@ -15,7 +15,7 @@ type Service struct {
 	Select Select
 	// SourcePool are the addresses of our end towards backends, at most
 	// MaxPool, of the VIP's family; nil means the VIP itself. ModeNAT with
-	// ClientHide only.
+	// ClientHide and ClientProxyV2 only.
 	SourcePool []netip.Addr
 	// OuterSource are our addresses in the outer header, one of each family at
 	// most; the flow's hash fills the bits that a prefix leaves open. A family
@@ -56,6 +56,8 @@ type ClientAddress string
 const (
 	ClientHide ClientAddress = "hide" // an address of SourcePool
 	ClientKeep ClientAddress = "keep" // the client; replies must be routed through us
+	// ClientProxyV2 is as hide, and names the client in a PROXY v2 header.
+	ClientProxyV2 ClientAddress = "proxy_v2"
 )
 
 // Select is how a backend is chosen for a new flow.
@@ -93,11 +95,11 @@ var serviceShape = record[Service]{
 			func(s *Service) *netip.AddrPort { return &s.Listen }, endpoint("")).must(),
 		key("mode", "nat: addresses rewritten, replies return through us. dsr: the backend holds the virtual address and replies directly. ipip, gue: as dsr, inside IP or UDP to a backend anywhere. sshd: this node's own SSH stack.",
 			func(s *Service) *Mode { return &s.Mode }, choice(ModeNAT, ModeDSR, ModeIPIP, ModeGUE, ModeSSHD)),
-		key("client_address", "What a backend in mode nat sees as source: hide shows one of ours, keep the client's (replies must be routed through us).",
-			func(s *Service) *ClientAddress { return &s.ClientAddress }, choice(ClientHide, ClientKeep)).when(isNAT),
+		key("client_address", "What a backend in mode nat sees as source: hide shows one of ours, proxy_v2 names the client in a PROXY v2 header besides (for servers that read it), keep shows the client's own (replies must be routed through us).",
+			func(s *Service) *ClientAddress { return &s.ClientAddress }, choice(ClientHide, ClientProxyV2, ClientKeep)).when(isNAT),
 		key("select", "How a backend is chosen for a new flow.",
 			func(s *Service) *Select { return &s.Select }, choice(SelectHash)).when(steered),
-		key("source_pool", "Our addresses towards backends, for mode nat with client_address hide. Each gives about 60000 flows per backend.",
+		key("source_pool", "Our addresses towards backends, for mode nat with client_address hide or proxy_v2. Each gives about 60000 flows per backend.",
 			func(s *Service) *[]netip.Addr { return &s.SourcePool },
 			list[netip.Addr]{of: address(), noun: "addresses", most: MaxPool}).when(hides).otherwise("the virtual address itself"),
 		key("outer_source", "Our addresses in the outer header of modes ipip and gue, one of each family at most. The hash of the flow fills the bits a prefix leaves open.",
@@ -120,7 +122,10 @@ var serviceShape = record[Service]{
 
 func isNAT(s *Service) bool { return s.Mode == ModeNAT }
 
-func hides(s *Service) bool { return isNAT(s) && s.ClientAddress == ClientHide }
+func hides(s *Service) bool { return isNAT(s) && s.ClientAddress.Hides() }
+
+// Hides says that backends see one of our addresses as source.
+func (c ClientAddress) Hides() bool { return c == ClientHide || c == ClientProxyV2 }
 
 func tunnelled(s *Service) bool { return s.Mode.Tunnels() }
 

@@ -43,7 +43,7 @@ func (s shape) yaml() string {
 }
 
 var shapes = []shape{
-	{mode: "nat", clientAddress: "hide"}, {mode: "nat", clientAddress: "keep"}, {mode: "dsr"}, {mode: "gue"},
+	{mode: "nat", clientAddress: "hide"}, {mode: "nat", clientAddress: "proxy_v2"}, {mode: "nat", clientAddress: "keep"}, {mode: "dsr"}, {mode: "gue"},
 }
 
 var vips = map[string]netip.AddrPort{
@@ -110,15 +110,24 @@ func (w *world) serve(b *nettest.Backend) *sshtest.Server {
 	w.t.Helper()
 	dir := filepath.Join(w.t.TempDir(), b.Label)
 	must(w.t, os.MkdirAll(dir, 0o755))
+	everywhere := []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:22"), netip.MustParseAddrPort("[::]:22")}
+	at := everywhere
+	if w.shape.clientAddress == "proxy_v2" {
+		// OpenSSH does not read PROXY headers, so HAProxy does in front of it.
+		at = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:2022")}
+	}
 	server, err := sshtest.Start(w.context(), b.Namespace, sshtest.ServerOptions{
 		Name:       b.Label,
-		Addrs:      []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:22"), netip.MustParseAddrPort("[::]:22")},
+		Addrs:      at,
 		Dir:        dir,
 		HostKey:    w.hostKey,
 		Authorized: []ssh.PublicKey{w.client.PublicKey()},
 	})
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = server.Close() }) // the namespace ends what is left
+	if w.shape.clientAddress == "proxy_v2" {
+		nettest.ReceiveForTest(w.t, b.Namespace, "haproxy", dir, everywhere, at[0])
+	}
 	return server
 }
 

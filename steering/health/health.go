@@ -68,7 +68,10 @@ type Target struct {
 	// Avoid are addresses that a check through the Link must not come from: the
 	// VIPs that Backend holds itself, since it would answer such a one at home.
 	// The kernel may choose one on a network that VIPs and backends share.
-	Avoid    []netip.Addr
+	Avoid []netip.Addr
+	// Proxy has the check begin with a PROXY v2 header of command LOCAL, and
+	// fail unless the server goes on as if nothing had been said.
+	Proxy    bool
 	Settings Settings
 	// Assume is the state of a target that is new to the checker, such as
 	// before a restart. Unknown lets the first check decide alone.
@@ -80,7 +83,7 @@ func (t Target) linked() bool { return t.Dial != t.Backend }
 
 func (t Target) equal(o Target) bool {
 	return t.Name == o.Name && t.Backend == o.Backend && t.Dial == o.Dial &&
-		t.Settings == o.Settings && slices.Equal(t.Sources, o.Sources) && slices.Equal(t.Avoid, o.Avoid)
+		t.Proxy == o.Proxy && t.Settings == o.Settings && slices.Equal(t.Sources, o.Sources) && slices.Equal(t.Avoid, o.Avoid)
 }
 
 // State is what is known of a target.

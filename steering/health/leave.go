@@ -16,7 +16,12 @@ import (
 // sluice health check" at info, whereas a bare close or reset is "error:
 // kex_exchange_identification: …", which fail2ban's stricter modes count as an
 // attack. It does not spare PerSourcePenalties, see pace.
-var goodbye = append([]byte("SSH-2.0-Sluice_health\r\n"), disconnect("sluice health check")...)
+var goodbye = append([]byte(ownIdentification), parting...)
+
+// ownIdentification is how checks name themselves, parting the DISCONNECT alone.
+const ownIdentification = "SSH-2.0-Sluice_health\r\n"
+
+var parting = disconnect("sluice health check")
 
 // disconnect is the packet, unencrypted: before a key exchange there is nothing
 // to encrypt it with.

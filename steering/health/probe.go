@@ -45,6 +45,9 @@ func probe(ctx context.Context, dial dialFunc, t Target) Outcome {
 	_ = conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if t.Proxy {
+		_, _ = conn.Write(proxyLocal) // what comes of it is read
+	}
 	if t.Settings.Type == TCP {
 		out.Took = out.RTT
 		out.Identification = leave(conn, nil)
@@ -55,10 +58,19 @@ func probe(ctx context.Context, dial dialFunc, t Target) Outcome {
 	out.Took = time.Since(start)
 	if err != nil {
 		out.Err, out.Hung = explainRead(err, said, t), timedOut(err)
+		if t.Proxy && !out.Hung {
+			out.Err = fmt.Errorf("%w: %v", ErrNoProxy, out.Err)
+		}
 		conn.Close()
 		return out
 	}
 	out.Identification = printable(identification)
+	if t.Proxy {
+		out.Err = goOn(conn, r)
+		out.Took, out.Hung = time.Since(start), timedOut(out.Err)
+		leave(conn, parting)
+		return out
+	}
 	leave(conn, goodbye)
 	return out
 }

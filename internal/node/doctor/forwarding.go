@@ -82,7 +82,7 @@ const fewPorts = 16384
 func checkPorts(_ context.Context, e *examination) {
 	const subject = "source ports"
 	for _, s := range e.services(config.ModeNAT) {
-		if s.ClientAddress != config.ClientHide {
+		if !s.ClientAddress.Hides() {
 			continue
 		}
 		n, err := e.machine.SourcePorts()

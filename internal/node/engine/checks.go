@@ -127,6 +127,7 @@ func (c *checks) target(check steering.Check) health.Target {
 	t := health.Target{
 		Name:    checkName(check.CheckID),
 		Backend: check.Backend,
+		Proxy:   check.Proxy,
 		Dial:    check.Dial,
 		Settings: health.Settings{
 			Type: health.Type(check.Settings.Type), Interval: check.Settings.Interval, Timeout: check.Settings.Timeout,
@@ -150,6 +151,9 @@ func (c *checks) target(check steering.Check) health.Target {
 // checkName tells checks apart for the checker, which keeps a target's state
 // with its name.
 func checkName(id steering.CheckID) string {
+	if id.Proxy {
+		return id.Backend.String() + " by PROXY v2"
+	}
 	if !id.Service.IsValid() {
 		return id.Backend.String()
 	}
@@ -171,7 +175,7 @@ func (c *checks) vipsOf(backend netip.AddrPort) []netip.Addr {
 // check goes the same way back. Where the client's own is kept there is none.
 func (c *checks) sourcesFor(backend netip.AddrPort) []netip.Addr {
 	for _, s := range c.settings.Services {
-		if s.Mode != config.ModeNAT || s.ClientAddress != config.ClientHide || !names(s, backend) {
+		if s.Mode != config.ModeNAT || !s.ClientAddress.Hides() || !names(s, backend) {
 			continue
 		}
 		if s.SourcePool != nil {
