@@ -45,6 +45,8 @@ var modes = map[string]loader.Service{
 	"gue":      {Mode: loader.ModeGUE},
 	"nat hide": {Mode: loader.ModeNAT, Pool: []netip.Addr{vip}},
 	"nat keep": {Mode: loader.ModeNAT, KeepClient: true},
+
+	"nat proxy_v2": {Mode: loader.ModeNAT, Proxy: true, Pool: []netip.Addr{vip}},
 }
 
 var vip = netip.MustParseAddr("192.0.2.3")
@@ -67,8 +69,9 @@ type gateway struct {
 	service loader.Service
 }
 
-// gateway opens a dataplane on a new lane.
-func (r *rig) gateway(s shape) (*gateway, error) {
+// gateway opens a dataplane on a new lane, and on other interfaces of the
+// gateway's namespace.
+func (r *rig) gateway(s shape, also ...string) (*gateway, error) {
 	service, ok := modes[s.Mode]
 	if !ok {
 		return nil, fmt.Errorf("open dataplane: no mode %q", s.Mode)
@@ -80,7 +83,7 @@ func (r *rig) gateway(s shape) (*gateway, error) {
 	g := &gateway{lane: l, shape: s, service: service}
 	o := loader.Options{
 		Dir:        l.pins(),
-		Interfaces: []string{l.nearName()},
+		Interfaces: append([]string{l.nearName()}, also...),
 		XDP:        loader.XDPNative,
 		MaxFlows:   max(s.Flows, defaultFlows),
 		Key:        [16]byte{1, 2, 3},

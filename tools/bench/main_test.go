@@ -128,6 +128,8 @@ func TestUsage(t *testing.T) {
 		{"xdp --runs 0", "--runs 0"},
 		{"xdp --frames 0", "--frames 0"},
 		{"xdp --what", "-what"},
+		{"synflood --flows 0", "--flows 0"},
+		{"proxy --megabytes 0", "--megabytes"},
 	} {
 		var out, complaint bytes.Buffer
 		if code := run(strings.Fields("bench "+tt.args), &out, &complaint); code != 2 {
@@ -184,5 +186,20 @@ func TestSkipHeader(t *testing.T) {
 	}
 	if err := skipHeader(strings.NewReader("SSH-2.0-without a header")); err == nil {
 		t.Error("took what is no header for one")
+	}
+}
+
+// A short siege: nobody of the crowd is lost, and the login comes through.
+func TestSynflood(t *testing.T) {
+	nettest.Require(t, nettest.Program("sshd"), nettest.Program("ssh"))
+	a := bench(t, "synflood", "--json", "--runs", "1", "--flows", "64", "--lasts", "50ms")
+	if len(a.Rows) != len(sieges)*len(floods) {
+		t.Errorf("%d rows", len(a.Rows))
+	}
+	for _, r := range a.Rows {
+		positive(t, r, "mpps", "login_s", "entries", "memory_mb_before", "memory_mb_after")
+		if r["flows"] != 64.0 || r["lost"] != 0.0 {
+			t.Errorf("%v of %v flows lost in %v", r["lost"], r["flows"], r)
+		}
 	}
 }

@@ -225,7 +225,7 @@ func references(r *rig, shapes []shape) ([]subject, map[int]int, error) {
 }
 
 // modeNames in the order they are shown.
-var modeNames = []string{"dsr", "ipip", "gue", "nat hide", "nat keep"}
+var modeNames = []string{"dsr", "ipip", "gue", "nat hide", "nat keep", "nat proxy_v2"}
 
 // Backends of a service where nothing else is said.
 const usualBackends = 100

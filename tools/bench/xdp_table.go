@@ -74,17 +74,23 @@ func prove(ctx context.Context, gateways []*gateway) error {
 				return err
 			}
 		}
-		return pause(ctx, 3*tick)
+		return nil
 	}
-	for range 2 {
-		if err := all((*gateway).talk); err != nil {
-			return err
-		}
-	}
-	if err := all((*gateway).turnMarks); err != nil {
+	if err := all((*gateway).talk); err != nil {
 		return err
 	}
-	return all(func(g *gateway) error { return g.settleMarks(ctx) })
+	if err := pause(ctx, 3*tick); err != nil {
+		return err
+	}
+	return all(func(g *gateway) error {
+		if err := g.talk(); err != nil {
+			return err
+		}
+		if err := g.turnMarks(); err != nil {
+			return err
+		}
+		return g.settleMarks(ctx)
+	})
 }
 
 func pause(ctx context.Context, d time.Duration) error {
