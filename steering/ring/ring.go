@@ -16,6 +16,8 @@ package ring
 import (
 	"math"
 	"net/netip"
+	"runtime"
+	"sync"
 )
 
 // Entries is the length of a ring.
@@ -39,12 +41,33 @@ type Member struct {
 // Build returns a ring of Entries ids over the members; 0 stands in all of them
 // when no member has a weight.
 func Build(key Key, members []Member) []uint32 {
-	candidates := compile(key, members)
+	list := fields(compile(key, members))
 	entries := make([]uint32, Entries)
-	for i := range entries {
-		entries[i] = best(candidates, i, nobody).id
-	}
+	each(func(i int) { entries[i] = best(list, i, nobody, 0).id })
 	return entries
+}
+
+// Second returns for each entry of a ring over the members who would win it if
+// the one that holds it did not exist: its second choice.
+func Second(key Key, members []Member, entries []uint32) []uint32 {
+	list := fields(compile(key, members))
+	seconds := make([]uint32, Entries)
+	each(func(i int) { seconds[i] = best(list, i, nobody, entries[i]).id })
+	return seconds
+}
+
+// each calls do for all entries, on all processors.
+func each(do func(entry int)) {
+	var group sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		group.Go(func() {
+			for i := w * Entries / workers; i < (w+1)*Entries/workers; i++ {
+				do(i)
+			}
+		})
+	}
+	group.Wait()
 }
 
 // Bound returns by how much the share of entries of a member may differ from

@@ -1,6 +1,10 @@
 package ring
 
-import "math"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // candidate is a member made ready for scoring.
 type candidate struct {
@@ -8,6 +12,29 @@ type candidate struct {
 	stream uint64  // state of its SplitMix64 stream before entry 0
 	weight float64 // > 0
 	rank   int     // decides between equal scores: the lower address and port
+}
+
+// field are candidates of one weight, their streams side by side: a search reads
+// little else.
+type field struct {
+	weight  float64
+	streams []uint64
+	members []candidate
+}
+
+// fields groups candidates by weight.
+func fields(candidates []candidate) []field {
+	sorted := slices.Clone(candidates)
+	slices.SortStableFunc(sorted, func(a, b candidate) int { return cmp.Compare(a.weight, b.weight) })
+	var list []field
+	for _, c := range sorted {
+		if len(list) == 0 || list[len(list)-1].weight != c.weight {
+			list = append(list, field{weight: c.weight})
+		}
+		f := &list[len(list)-1]
+		f.streams, f.members = append(f.streams, c.stream), append(f.members, c)
+	}
+	return list
 }
 
 // claim is a candidate's hold on one entry.
@@ -20,32 +47,61 @@ type claim struct {
 // nobody holds an entry that every candidate wins.
 var nobody = claim{score: math.Inf(1)}
 
-// best returns who wins entry among the candidates and the present holder.
-func best(candidates []candidate, entry int, holder claim) claim {
-	for i := range candidates {
-		c := &candidates[i]
-		u := draw(c.stream, entry)
-		// −ln(u) ≥ 1−u, so most candidates lose without a logarithm. The slack
-		// is far above the rounding of both sides: the bound only ever skips
-		// what loses by the exact score.
-		if 1-u > holder.score*c.weight*(1+1e-9) {
-			continue
-		}
-		if s := score(u, c.weight); s < holder.score || s == holder.score && c.rank < holder.rank {
-			holder = claim{id: c.id, rank: c.rank, score: s}
+// best returns who wins entry among the candidates and the present holder. The
+// candidate of id but takes no part.
+func best(list []field, entry int, holder claim, but uint32) claim {
+	offset := uint64(entry+1) * golden
+	for n := range list {
+		f := &list[n]
+		least := leastDraw(holder.score, f.weight)
+		for i, stream := range f.streams {
+			z := mix(stream + offset)
+			if z < least {
+				continue
+			}
+			c := &f.members[i]
+			if c.id == but {
+				continue
+			}
+			if s := score(unit(z), f.weight); s < holder.score || s == holder.score && c.rank < holder.rank {
+				holder = claim{id: c.id, rank: c.rank, score: s}
+				least = leastDraw(holder.score, f.weight)
+			}
 		}
 	}
 	return holder
 }
 
+// leastDraw returns what a draw must reach at least to beat a score. As −ln(u) ≥
+// 1−u, most candidates lose by it, without a logarithm. The slack is far above
+// the rounding of both sides: the bound only ever skips what loses by the exact
+// score.
+func leastDraw(against, weight float64) uint64 {
+	u := 1 - against*weight*(1+1e-9)
+	if !(u > 0x1p-40) {
+		return 0
+	}
+	return uint64(u*0x1p52-1) << 12
+}
+
+// golden is SplitMix64's step.
+const golden = 0x9e3779b97f4a7c15
+
 // draw returns the number in (0, 1) of a stream at an entry: SplitMix64, whose
 // streams started at unrelated states are independent.
 func draw(stream uint64, entry int) float64 {
-	z := stream + uint64(entry+1)*0x9e3779b97f4a7c15
+	return unit(mix(stream + uint64(entry+1)*golden))
+}
+
+func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
-	z ^= z >> 31
-	// 52 bits and a half: both ends are excluded and every step is exact.
+	return z ^ z>>31
+}
+
+// unit maps a draw into (0, 1) by 52 bits and a half: both ends are excluded and
+// every step is exact.
+func unit(z uint64) float64 {
 	return (float64(z>>12) + 0.5) * 0x1p-52
 }
 

@@ -46,7 +46,7 @@ func TestBestIsTheSmallestScore(t *testing.T) {
 				want = claim{id: c.id, rank: c.rank, score: s}
 			}
 		}
-		if got := best(candidates, entry, nobody); got != want {
+		if got := best(fields(candidates), entry, nobody, 0); got != want {
 			t.Fatalf("entry %d: best = %+v, want %+v", entry, got, want)
 		}
 	}

@@ -8,22 +8,23 @@ import "net/netip"
 // thousands costs one pass over the entries. Ids may differ between have and
 // want; members are told apart by address and port.
 func Update(key Key, have []Member, entries []uint32, want []Member) {
-	all, gainers, holders := compare(key, have, want)
-	for i, id := range entries {
-		h, stays := holders[id]
+	candidates, gained, holders := compare(key, have, want)
+	all, gainers := fields(candidates), fields(gained)
+	each(func(i int) {
+		h, stays := holders[entries[i]]
 		if !stays {
-			entries[i] = best(all, i, nobody).id
-			continue
+			entries[i] = best(all, i, nobody, 0).id
+			return
 		}
 		if len(gainers) == 0 {
 			entries[i] = h.id
-			continue
+			return
 		}
 		// The holder still beats everyone whose score did not fall, so only
 		// those who gained can take the entry from it.
 		claim := claim{id: h.id, rank: h.rank, score: score(draw(h.stream, i), h.weight)}
-		entries[i] = best(gainers, i, claim).id
-	}
+		entries[i] = best(gainers, i, claim, 0).id
+	})
 }
 
 // compare returns all candidates of want, those of them that are new or
