@@ -35,7 +35,7 @@ __noinline int admit_flow(const struct admitted *a, struct flow *from, __u32 tic
 	from->seen = tick;
 	from->opened = a->opened;
 	from->status = FLOW_ESTABLISHED | STATUS_ADVANCED;
-	ring_differs(ring_word(service, ring_entry(&a->client, a->port, svc)), member);
+	ring_differs(ring_word(&rings, service, ring_entry(&a->client, a->port, svc)), member);
 	if (!flow_put(&key, hash, from))
 		return 0;
 	c = member_count(member);

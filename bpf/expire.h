@@ -104,7 +104,7 @@ static __always_inline void kill_short_way(const struct flow *f)
 	struct service *svc = bpf_map_lookup_elem(&services, &service);
 
 	if (svc && !flow_is_reverse(f))
-		ring_mark(ring_word(service, ring_entry(&f->addr, f->port, svc)), RING_PENDING_NEW);
+		ring_mark(ring_word(&rings, service, ring_entry(&f->addr, f->port, svc)), RING_PENDING_NEW);
 }
 
 __noinline int kill_line(struct flow *f, __u32 word, __u32 tick)

@@ -14,7 +14,7 @@
 
 #include "embryo.h"
 #include "flow.h"
-#include "ring.h"
+#include "choice.h"
 
 /* Where a packet of a service goes: what an entry or an embryo says. */
 struct target {
@@ -39,7 +39,8 @@ struct stage {
 	__u8 nat; /* else one-way: answers do not come through us */
 	__u8 keep;
 	__u8 proxy;
-	__u8 zero[5];
+	__u8 choice;
+	__u8 zero[4];
 };
 
 static __always_inline void stage_of(struct stage *s, const struct service *svc, __u32 id, const struct addr *client,
@@ -48,6 +49,7 @@ static __always_inline void stage_of(struct stage *s, const struct service *svc,
 	s->service = id;
 	s->nat = svc->mode == MODE_NAT;
 	s->keep = s->nat && svc->flags & SERVICE_KEEP;
+	s->choice = svc->flags & SERVICE_CHOICE;
 	s->proxy = s->nat && svc->flags & SERVICE_PROXY;
 	s->salt = svc->salt;
 	service_key(&s->key, id, client, port);
@@ -81,7 +83,7 @@ static __always_inline struct workbench *workbench(void)
  * nat, where marks mean nothing. */
 static __always_inline __u32 *marked_word(const struct stage *s)
 {
-	return s->nat ? NULL : ring_word(s->service, s->entry);
+	return s->nat ? NULL : ring_word(&rings, s->service, s->entry);
 }
 
 static __always_inline void target_flow(struct target *t, const struct flow *f)
@@ -234,9 +236,14 @@ __noinline enum drop_reason take_syn(struct xdp_md *ctx, const struct packet *p,
 		e->peer = t->peer;
 		e->peer_port = t->peer_port;
 	} else {
-		e->member = ring_member(ring_word(s->service, s->entry));
 		old = embryo_find(&s->key, p->tick);
-		if (old && old->isn == p->seq)
+		if (old && old->isn != p->seq)
+			old = NULL;
+		if (s->choice)
+			e->member = choose(s->service, s->entry, old ? old->member : NO_MEMBER);
+		else
+			e->member = ring_member(ring_word(&rings, s->service, s->entry));
+		if (old)
 			repeat_syn(s, old, e);
 		if (e->member == NO_MEMBER)
 			return DROP_NO_BACKEND;

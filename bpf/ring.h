@@ -23,10 +23,11 @@ static __always_inline __u32 ring_entry(const struct addr *client, __be16 port, 
 	return hash_ring_entry(flow_hash(client, svc->flags & SERVICE_CLIENT ? 0 : port, svc->salt));
 }
 
-/* The word of a ring entry, or NULL where the service has no ring. */
-static __always_inline __u32 *ring_word(__u32 service, __u32 entry)
+/* The word of an entry, in the service's ring among all, or NULL where it has
+ * none. */
+static __always_inline __u32 *ring_word(void *all, __u32 service, __u32 entry)
 {
-	void *ring = bpf_map_lookup_elem(&rings, &service);
+	void *ring = bpf_map_lookup_elem(all, &service);
 	__u32 element = entry / RING_WORDS, *words;
 
 	if (!ring)

@@ -68,6 +68,7 @@ enum service_flag {
 	SERVICE_REMOVED = 1 << 1, /* out of the settings: its living flows go on, nothing new */
 	SERVICE_CLIENT = 1 << 2, /* the ring entry goes by the client's address alone */
 	SERVICE_PROXY = 1 << 3, /* nat: new flows begin with a PROXY v2 header */
+	SERVICE_CHOICE = 1 << 4, /* the less loaded of an entry's two choices */
 };
 
 /* Key of the services map; a VIP's own entry in vips has only the address. */

@@ -240,9 +240,9 @@ static __always_inline int pass_table(const struct packet *p, const struct stage
 {
 	__u32 *at, word;
 
-	if (always_look_up || s->nat || p->flags & (TCP_SYN | TCP_FIN | TCP_RST))
+	if (always_look_up || s->nat || s->choice || p->flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		return 0;
-	at = ring_word(s->service, s->entry);
+	at = ring_word(&rings, s->service, s->entry);
 	word = at ? *(volatile __u32 *)at : 0;
 	note(TRACE_WORD, word);
 	if (word == NO_MEMBER || word & RING_MARKS)

@@ -16,6 +16,7 @@ func (d *Dataplane) adopt() error {
 	d.hosts = map[MemberID]uint32{}
 	d.owners = map[netip.Addr]uint32{}
 	d.rings = map[ServiceID]*Ring{}
+	d.seconds = map[ServiceID]*Ring{}
 	d.hops = map[NextHopID]NextHop{}
 	for _, step := range []func() error{d.adoptServices, d.adoptPublished, d.adoptMembers, d.adoptNextHops} {
 		if err := step(); err != nil {

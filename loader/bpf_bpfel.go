@@ -183,6 +183,12 @@ type bpfListen struct {
 	Zero [2]uint8
 }
 
+type bpfLoad struct {
+	_     structs.HostLayout
+	Value uint64
+	Step  uint64
+}
+
 type bpfMember struct {
 	_       structs.HostLayout
 	Addr    bpfAddr
@@ -332,6 +338,7 @@ const (
 	bpfMapHosts           = "hosts"
 	bpfMapIcmpCredits     = "icmp_credits"
 	bpfMapListeners       = "listeners"
+	bpfMapLoads           = "loads"
 	bpfMapMemberCounts    = "member_counts"
 	bpfMapMembers         = "members"
 	bpfMapMemories        = "memories"
@@ -344,6 +351,7 @@ const (
 	bpfMapPressures       = "pressures"
 	bpfMapRings           = "rings"
 	bpfMapScratches       = "scratches"
+	bpfMapSeconds         = "seconds"
 	bpfMapServiceCounts   = "service_counts"
 	bpfMapServiceIds      = "service_ids"
 	bpfMapServices        = "services"
@@ -442,6 +450,7 @@ type bpfMapSpecs struct {
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
 	IcmpCredits    *ebpf.MapSpec `ebpf:"icmp_credits"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
+	Loads          *ebpf.MapSpec `ebpf:"loads"`
 	MemberCounts   *ebpf.MapSpec `ebpf:"member_counts"`
 	Members        *ebpf.MapSpec `ebpf:"members"`
 	Memories       *ebpf.MapSpec `ebpf:"memories"`
@@ -454,6 +463,7 @@ type bpfMapSpecs struct {
 	Pressures      *ebpf.MapSpec `ebpf:"pressures"`
 	Rings          *ebpf.MapSpec `ebpf:"rings"`
 	Scratches      *ebpf.MapSpec `ebpf:"scratches"`
+	Seconds        *ebpf.MapSpec `ebpf:"seconds"`
 	ServiceCounts  *ebpf.MapSpec `ebpf:"service_counts"`
 	ServiceIds     *ebpf.MapSpec `ebpf:"service_ids"`
 	Services       *ebpf.MapSpec `ebpf:"services"`
@@ -518,6 +528,7 @@ type bpfMaps struct {
 	Hosts          *ebpf.Map `ebpf:"hosts"`
 	IcmpCredits    *ebpf.Map `ebpf:"icmp_credits"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
+	Loads          *ebpf.Map `ebpf:"loads"`
 	MemberCounts   *ebpf.Map `ebpf:"member_counts"`
 	Members        *ebpf.Map `ebpf:"members"`
 	Memories       *ebpf.Map `ebpf:"memories"`
@@ -530,6 +541,7 @@ type bpfMaps struct {
 	Pressures      *ebpf.Map `ebpf:"pressures"`
 	Rings          *ebpf.Map `ebpf:"rings"`
 	Scratches      *ebpf.Map `ebpf:"scratches"`
+	Seconds        *ebpf.Map `ebpf:"seconds"`
 	ServiceCounts  *ebpf.Map `ebpf:"service_counts"`
 	ServiceIds     *ebpf.Map `ebpf:"service_ids"`
 	Services       *ebpf.Map `ebpf:"services"`
@@ -561,6 +573,7 @@ func (m *bpfMaps) Close() error {
 		m.Hosts,
 		m.IcmpCredits,
 		m.Listeners,
+		m.Loads,
 		m.MemberCounts,
 		m.Members,
 		m.Memories,
@@ -573,6 +586,7 @@ func (m *bpfMaps) Close() error {
 		m.Pressures,
 		m.Rings,
 		m.Scratches,
+		m.Seconds,
 		m.ServiceCounts,
 		m.ServiceIds,
 		m.Services,

@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // XDPMode says how programs may be attached.
@@ -68,7 +69,10 @@ type Dataplane struct {
 	hosts       map[MemberID]uint32
 	owners      map[netip.Addr]uint32
 	rings       map[ServiceID]*Ring
+	seconds     map[ServiceID]*Ring // second choices
 	hops        map[NextHopID]NextHop
+
+	loads []byte // the map of loads, nil until it is needed
 
 	// ringUse is held for reading where rings are read without mu, so that none
 	// is unmapped meanwhile.
@@ -172,10 +176,16 @@ func (d *Dataplane) Close() error {
 	d.traceMu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, r := range d.rings {
-		err = errors.Join(err, r.close())
+	for _, rings := range []map[ServiceID]*Ring{d.rings, d.seconds} {
+		for _, r := range rings {
+			err = errors.Join(err, r.close())
+		}
 	}
-	d.rings = nil
+	d.rings, d.seconds = nil, nil
+	if d.loads != nil {
+		err = errors.Join(err, unix.Munmap(d.loads))
+		d.loads = nil
+	}
 	return errors.Join(err, d.objs.Close(), d.lock.Close())
 }
 

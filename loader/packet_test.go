@@ -15,6 +15,7 @@ func TestPackets(t *testing.T) {
 		{"handshake", testHandshake},
 		{"short way", testShort},
 		{"end", testEnd},
+		{"choice", testChoice},
 		{"odd", testOdd},
 		{"hop", testHop},
 		{"unknown", testUnknown},

@@ -49,6 +49,11 @@ func (p pins) rings() string            { return filepath.Join(p.root, "rings") 
 func (p pins) links() string            { return filepath.Join(p.root, "links") }
 func (p pins) ring(id ServiceID) string { return filepath.Join(p.rings(), strconv.Itoa(int(id))) }
 
+// second is the ring of second choices.
+func (p pins) second(id ServiceID) string {
+	return filepath.Join(p.rings(), "second-"+strconv.Itoa(int(id)))
+}
+
 func (p pins) dispatch() string { return filepath.Join(p.links(), dispatchLink) }
 
 // dotInPin stands for the dot of an interface's name: a bpffs refuses dots.

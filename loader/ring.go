@@ -77,12 +77,21 @@ func (r *Ring) close() error {
 // Ring returns the ring of a service, made empty at the first call. It stays
 // valid until DeleteService or Close.
 func (d *Dataplane) Ring(id ServiceID) (*Ring, error) {
+	return d.ring(d.rings, d.objs.Rings, d.pins.ring(id), id)
+}
+
+// Second returns the ring of a service's second choices, on the same terms.
+func (d *Dataplane) Second(id ServiceID) (*Ring, error) {
+	return d.ring(d.seconds, d.objs.Seconds, d.pins.second(id), id)
+}
+
+func (d *Dataplane) ring(known map[ServiceID]*Ring, shown *ebpf.Map, pin string, id ServiceID) (*Ring, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if r, ok := d.rings[id]; ok {
+	if r, ok := known[id]; ok {
 		return r, nil
 	}
-	m, err := d.openRing(id)
+	m, err := openRing(shown, pin, id)
 	if err != nil {
 		return nil, fmt.Errorf("open ring of service %d: %v", id, err)
 	}
@@ -90,21 +99,21 @@ func (d *Dataplane) Ring(id ServiceID) (*Ring, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map ring of service %d: %v", id, err), m.Close())
 	}
-	d.rings[id] = &Ring{mem: mem, entries: m}
-	return d.rings[id], nil
+	known[id] = &Ring{mem: mem, entries: m}
+	return known[id], nil
 }
 
 // openRing adopts the pinned ring or makes one, and shows it to the programs.
 // The pin comes first: a ring the programs have can always be found again.
-func (d *Dataplane) openRing(id ServiceID) (*ebpf.Map, error) {
-	m, err := ebpf.LoadPinnedMap(d.pins.ring(id), nil)
+func openRing(shown *ebpf.Map, pin string, id ServiceID) (*ebpf.Map, error) {
+	m, err := ebpf.LoadPinnedMap(pin, nil)
 	if errors.Is(err, os.ErrNotExist) {
-		m, err = newRing(d.pins.ring(id))
+		m, err = newRing(pin)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := d.objs.Rings.Put(uint32(id), m); err != nil {
+	if err := shown.Put(uint32(id), m); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
 	return m, nil
@@ -128,20 +137,27 @@ func newRing(pin string) (*ebpf.Map, error) {
 	return m, nil
 }
 
-func (d *Dataplane) dropRing(id ServiceID) error {
-	if err := d.objs.Rings.Delete(uint32(id)); err != nil && !isAbsent(err) {
+// dropRings takes both rings of a service away.
+func (d *Dataplane) dropRings(id ServiceID) error {
+	return errors.Join(
+		d.dropRing(d.seconds, d.objs.Seconds, d.pins.second(id), id),
+		d.dropRing(d.rings, d.objs.Rings, d.pins.ring(id), id))
+}
+
+func (d *Dataplane) dropRing(known map[ServiceID]*Ring, shown *ebpf.Map, pin string, id ServiceID) error {
+	if err := shown.Delete(uint32(id)); err != nil && !isAbsent(err) {
 		return fmt.Errorf("delete ring of service %d: %v", id, err)
 	}
-	if r, ok := d.rings[id]; ok {
+	if r, ok := known[id]; ok {
 		d.ringUse.Lock()
 		defer d.ringUse.Unlock()
-		delete(d.rings, id)
+		delete(known, id)
 		r.gone = true
 		if err := r.close(); err != nil {
 			return fmt.Errorf("unmap ring of service %d: %v", id, err)
 		}
 	}
-	if err := os.Remove(d.pins.ring(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("unpin ring of service %d: %v", id, err)
 	}
 	return nil

@@ -15,6 +15,7 @@ const (
 	serviceRemoved = 1 << 1
 	serviceClient  = 1 << 2
 	serviceProxy   = 1 << 3
+	serviceChoice  = 1 << 4
 )
 
 // Services returns the services the maps hold, whether published or not.
@@ -72,6 +73,9 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 	if s.Proxy {
 		r.Flags |= serviceProxy
 	}
+	if s.TwoChoices {
+		r.Flags |= serviceChoice
+	}
 	// The programs pick a place, not an address: every place is filled.
 	for i := range r.Pool {
 		if len(s.Pool) > 0 {
@@ -88,6 +92,7 @@ func decodeService(r bpfService) Service {
 		KeepClient: r.Flags&serviceKeep != 0,
 		Removed:    r.Flags&serviceRemoved != 0,
 		ByClient:   r.Flags&serviceClient != 0,
+		TwoChoices: r.Flags&serviceChoice != 0,
 		Proxy:      r.Flags&serviceProxy != 0,
 	}
 	for i := range min(r.PoolLen, MaxPool) {
@@ -191,7 +196,7 @@ func (d *Dataplane) DeleteService(id ServiceID) error {
 	if err := d.withdraw(id); err != nil {
 		return err
 	}
-	if err := d.dropRing(id); err != nil {
+	if err := d.dropRings(id); err != nil {
 		return err
 	}
 	if err := d.objs.Listeners.Delete(uint32(id)); err != nil && !isAbsent(err) {

@@ -58,6 +58,9 @@ type Service struct {
 	// ByClient makes the ring entry a matter of the client's address alone, so
 	// that all its flows meet one backend.
 	ByClient bool
+	// TwoChoices sends a new flow to the less loaded of the members that its
+	// entry names in the service's two rings, by what SetLoads says.
+	TwoChoices bool
 	// Removed marks a service that left the settings while flows of it live.
 	Removed bool
 }
