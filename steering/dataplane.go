@@ -31,6 +31,10 @@ type Dataplane interface {
 	// Ring returns the entries of a service that has a record. It must not be
 	// used once the record is deleted.
 	Ring(loader.ServiceID) (Ring, error)
+	// Second returns the second choices of a service, on the same terms. SetLoads
+	// says what the choice between the two goes by.
+	Second(loader.ServiceID) (Ring, error)
+	SetLoads(map[loader.MemberID]loader.Load) error
 	// PutCheck makes the check address reach the member on the clients' path.
 	PutCheck(check netip.Addr, m loader.MemberID) error
 	DeleteCheck(check netip.Addr) error
@@ -92,6 +96,14 @@ func Loaded(dp *loader.Dataplane) Dataplane { return loaded{dp} }
 
 func (d loaded) Ring(id loader.ServiceID) (Ring, error) {
 	r, err := d.Dataplane.Ring(id)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (d loaded) Second(id loader.ServiceID) (Ring, error) {
+	r, err := d.Dataplane.Second(id)
 	if err != nil {
 		return nil, err
 	}

@@ -130,8 +130,15 @@ func (t *Table) choose(e *Explanation, m *model, s service, known *loader.Flow) 
 	case e.Known != nil:
 		return known.Member
 	}
-	e.step("a SYN chooses by ring entry %d", e.RingEntry)
-	member := t.standingAt(s.id, e.RingEntry)
+	member, second := t.standingAt(s.id, e.RingEntry)
+	e.step("a SYN chooses by ring entry %d, %s", e.RingEntry, selection(s))
+	if second != 0 && member != 0 {
+		var err error
+		if member, err = t.lessLoaded(e, m, member, second); err != nil {
+			e.drop("internal", "%v", err)
+			return 0
+		}
+	}
 	if member == 0 {
 		e.drop("no_backend", "nobody is in the ring, because no backend is up: the connection is refused")
 	}
@@ -140,14 +147,45 @@ func (t *Table) choose(e *Explanation, m *model, s service, known *loader.Flow) 
 
 // standingAt reads a ring. It keeps the service from being given back
 // meanwhile, and the memory of its ring with it.
-func (t *Table) standingAt(id loader.ServiceID, entry int) loader.MemberID {
+func (t *Table) standingAt(id loader.ServiceID, entry int) (first, second loader.MemberID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.model.Load().services[id]
 	if !ok || s.ring == nil {
-		return 0
+		return 0, 0
 	}
-	return s.ring.Get(entry)
+	if s.record.TwoChoices && s.second != nil {
+		second = s.second.Get(entry)
+	}
+	return s.ring.Get(entry), second
+}
+
+// selection tells what the entry of a client goes by.
+func selection(s service) string {
+	if s.record.ByClient {
+		return "which goes by its address alone"
+	}
+	return "which goes by its address and port"
+}
+
+// lessLoaded tells between two choices as the programs do.
+func (t *Table) lessLoaded(e *Explanation, m *model, first, second loader.MemberID) (loader.MemberID, error) {
+	now, err := readCounters(t.dp)
+	if err != nil {
+		return 0, err
+	}
+	load := func(id loader.MemberID) float64 {
+		mem := m.members[id]
+		return float64(now.flowsNow(id)+1) / float64(max(1, m.weight(mem)))
+	}
+	name := func(id loader.MemberID) string { return m.backends[m.members[id].record.Addr].name }
+	chosen := first
+	if load(second) < load(first) {
+		chosen = second
+	}
+	e.step("of its two choices %q with %d flows and %q with %d it takes %q, by weight",
+		name(first), now.flowsNow(first), name(second), now.flowsNow(second), name(chosen))
+	return chosen, nil
 }
 
 // toBackend follows the packet from the member on.

@@ -44,6 +44,8 @@ type fakeDataplane struct {
 	misdirected []string
 
 	marksKept time.Duration
+	seconds   map[loader.ServiceID]*fakeRing
+	loads     map[loader.MemberID]loader.Load
 
 	events chan loader.Event
 	closed chan struct{}
@@ -77,6 +79,7 @@ func newFakeDataplane(c *clock) *fakeDataplane {
 		members:       map[loader.MemberID]loader.Member{},
 		published:     map[netip.AddrPort]loader.ServiceID{},
 		rings:         map[loader.ServiceID]*fakeRing{},
+		seconds:       map[loader.ServiceID]*fakeRing{},
 		checks:        map[netip.Addr]loader.MemberID{},
 		hops:          map[loader.NextHopID]loader.NextHop{},
 		memberCounts:  map[loader.MemberID]loader.MemberCounters{},
@@ -216,6 +219,7 @@ func (d *fakeDataplane) DeleteService(id loader.ServiceID) error {
 	}
 	delete(d.services, id)
 	delete(d.rings, id)
+	delete(d.seconds, id)
 	return nil
 }
 
@@ -281,6 +285,26 @@ func (d *fakeDataplane) Ring(id loader.ServiceID) (Ring, error) {
 		return nil, fmt.Errorf("service %d has no ring", id)
 	}
 	return r, nil
+}
+
+func (d *fakeDataplane) Second(id loader.ServiceID) (Ring, error) {
+	if err := d.enter("Second", id); err != nil {
+		return nil, err
+	}
+	defer d.mu.Unlock()
+	if d.seconds[id] == nil {
+		d.seconds[id] = &fakeRing{d: d, service: id, Ring: loader.NewRing()}
+	}
+	return d.seconds[id], nil
+}
+
+func (d *fakeDataplane) SetLoads(loads map[loader.MemberID]loader.Load) error {
+	if err := d.enter("SetLoads"); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	d.loads = loads
+	return nil
 }
 
 func (d *fakeDataplane) PutCheck(addr netip.Addr, id loader.MemberID) error {

@@ -25,7 +25,7 @@ func (t *Table) layReached(have, want *model) {
 	}
 }
 
-// lay makes the ring of a service what the model wants. Until settings are
+// lay makes the rings of a service what the model wants. Until settings are
 // applied nobody is wanted, and rings stay as the process before left them.
 func (t *Table) lay(want *model, id loader.ServiceID) {
 	s := want.services[id]
@@ -33,14 +33,21 @@ func (t *Table) lay(want *model, id loader.ServiceID) {
 		return
 	}
 	layout := want.layout(s)
-	if s.laid && slices.Equal(s.layout, layout) {
-		return
+	if !s.laid || !slices.Equal(s.layout, layout) {
+		t.layFirst(s, layout)
+		s.layout, s.laid, s.chosen = layout, true, false
 	}
+	if s.record.TwoChoices && s.second != nil && !s.chosen {
+		t.laySecond(s)
+		s.chosen = true
+	}
+	want.services[id] = s
+}
+
+func (t *Table) layFirst(s service, layout []ring.Member) {
 	entries := t.scratch
 	if s.laid {
-		for i := range entries {
-			entries[i] = uint32(s.ring.Get(i))
-		}
+		read(s.ring, entries)
 		ring.Update(t.opt.RingKey, s.layout, entries, layout)
 	} else {
 		entries = ring.Build(t.opt.RingKey, layout)
@@ -48,8 +55,19 @@ func (t *Table) lay(want *model, id loader.ServiceID) {
 	for i, m := range entries {
 		store(s.ring, i, loader.MemberID(m))
 	}
-	s.layout, s.laid = layout, true
-	want.services[id] = s
+}
+
+func (t *Table) laySecond(s service) {
+	read(s.ring, t.scratch)
+	for i, m := range ring.Second(t.opt.RingKey, s.layout, t.scratch) {
+		store(s.second, i, loader.MemberID(m))
+	}
+}
+
+func read(r Ring, entries []uint32) {
+	for i := range entries {
+		entries[i] = uint32(r.Get(i))
+	}
 }
 
 // store leaves entries alone that need no change: the dataplane looks flows of

@@ -26,7 +26,7 @@ import (
 func (t *Table) advance(have, want *model) error {
 	var j journal
 	for _, step := range []func(*journal, *model, *model) error{
-		t.addServices, t.putMembers, t.openLedger, t.saveOrders,
+		t.addServices, t.openSeconds, t.putMembers, t.openLedger, t.saveOrders,
 		t.layNew, t.changeServices, t.publishServices, t.markRemoved,
 	} {
 		if err := step(&j, have, want); err != nil {
@@ -65,6 +65,21 @@ func (t *Table) addServices(j *journal, have, want *model) error {
 		}
 		if err != nil {
 			return fmt.Errorf("add service %q: %w", s.name, err)
+		}
+		want.services[id] = s
+	}
+	return nil
+}
+
+// openSeconds finds the rings of second choices. One that is empty is not asked.
+func (t *Table) openSeconds(_ *journal, _, want *model) (err error) {
+	for _, id := range slices.Sorted(maps.Keys(want.services)) {
+		s := want.services[id]
+		if !s.record.TwoChoices || s.second != nil {
+			continue
+		}
+		if s.second, err = t.dp.Second(id); err != nil {
+			return fmt.Errorf("second choices of service %q: %w", s.name, err)
 		}
 		want.services[id] = s
 	}
@@ -179,6 +194,9 @@ func (t *Table) rewrite(j *journal, have, want *model, which func(service) bool)
 		was, old := have.services[id]
 		if !old || !which(s) || sameRecord(was.record, s.record) {
 			continue
+		}
+		if s.oneWay() && was.record.ByClient != s.record.ByClient {
+			s.ring.Doubt() // from the next store on every flow falls on another entry
 		}
 		err := j.do(func() error { return t.dp.PutService(id, s.record) },
 			func() error { return t.dp.PutService(id, was.record) })

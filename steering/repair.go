@@ -30,7 +30,7 @@ func (t *Table) ensure() error {
 		return err
 	}
 	for id, s := range want.services {
-		s.laid = false
+		s.laid, s.chosen = false, false
 		want.services[id] = s
 	}
 	if err := t.advance(t.asFound(want, services, members), want); err != nil {

@@ -22,6 +22,9 @@ type service struct {
 	// members are those the settings name, in their order.
 	members []loader.MemberID
 	ring    Ring
+	// second has the second choices, if chosen; nil until they are needed.
+	second Ring
+	chosen bool
 	// layout is who the ring was last laid out for, if laid; otherwise what
 	// stands in the ring is not known to be a layout of anything.
 	layout []ring.Member
@@ -51,7 +54,7 @@ func (s service) oneWay() bool { return s.record.Mode.OneWay() }
 
 // passesTable reports whether packets may go by the ring without a look at the
 // flow table.
-func (s service) passesTable() bool { return s.oneWay() }
+func (s service) passesTable() bool { return s.oneWay() && !s.record.TwoChoices }
 
 // steers reports whether the service has backends. Mode sshd ends on this node.
 func (s service) steers() bool { return s.record.Mode != loader.ModeSSHD }
@@ -72,6 +75,8 @@ func recordOf(s config.Service) loader.Service {
 		Mode:       modes[s.Mode],
 		KeepClient: s.Mode == config.ModeNAT && s.ClientAddress == config.ClientKeep,
 		Proxy:      s.Mode == config.ModeNAT && s.ClientAddress == config.ClientProxyV2,
+		ByClient:   s.Select == config.SelectClient,
+		TwoChoices: s.Select == config.SelectConnections,
 	}
 	if r.Mode != loader.ModeNAT || r.KeepClient {
 		return r
@@ -85,5 +90,6 @@ func recordOf(s config.Service) loader.Service {
 
 func sameRecord(a, b loader.Service) bool {
 	return a.Listen == b.Listen && a.Mode == b.Mode && a.KeepClient == b.KeepClient &&
-		a.Proxy == b.Proxy && a.Removed == b.Removed && slices.Equal(a.Pool, b.Pool)
+		a.Proxy == b.Proxy && a.ByClient == b.ByClient && a.TwoChoices == b.TwoChoices &&
+		a.Removed == b.Removed && slices.Equal(a.Pool, b.Pool)
 }

@@ -179,6 +179,7 @@ func (t *Table) Run(ctx context.Context) error {
 	g.Go(func() error { return t.followDrains(ctx) })
 	g.Go(func() error { return t.followEvents(ctx) })
 	g.Go(func() error { return t.sweepLoop(ctx) })
+	g.Go(func() error { return t.publishLoads(ctx) })
 	err := g.Wait()
 	if saving := t.checkpoint(); err == nil {
 		err = saving

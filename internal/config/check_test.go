@@ -83,8 +83,6 @@ func TestLaterKeys(t *testing.T) {
 		{"dataplane: {»watchdog: 60s}", "dataplane.watchdog: unknown key; known here: interfaces, xdp, max_flows, lifetimes, decap"},
 		{fmt.Sprintf(service, "»nodes: [gw-a]"), "services[0].nodes: " + inService},
 		{fmt.Sprintf(service, "client_address: »show"), `services[0].client_address: "show" is not known; known here: hide, proxy_v2, keep`},
-		{fmt.Sprintf(service, "select: »connections"), `services[0].select: "connections" is not known; known here: hash`},
-		{fmt.Sprintf(service, "select: »client"), `services[0].select: "client" is not known; known here: hash`},
 	} {
 		testFaults(t, tt.text, tt.want)
 	}

@@ -63,8 +63,15 @@ const (
 // Select is how a backend is chosen for a new flow.
 type Select string
 
-// SelectHash chooses by a keyed hash of client and VIP, weighted.
-const SelectHash Select = "hash"
+// The ways to choose, all weighted. Hash chooses by a keyed hash of the client's
+// address and port and the service, client by one of its address alone, so that
+// all its flows meet one backend, and connections takes the one with fewer flows
+// of the two that the hash prefers.
+const (
+	SelectHash        Select = "hash"
+	SelectClient      Select = "client"
+	SelectConnections Select = "connections"
+)
 
 // LastResort is who gets new flows when no backend is up.
 type LastResort string
@@ -97,8 +104,8 @@ var serviceShape = record[Service]{
 			func(s *Service) *Mode { return &s.Mode }, choice(ModeNAT, ModeDSR, ModeIPIP, ModeGUE, ModeSSHD)),
 		key("client_address", "What a backend in mode nat sees as source: hide shows one of ours, proxy_v2 names the client in a PROXY v2 header besides (for servers that read it), keep shows the client's own (replies must be routed through us).",
 			func(s *Service) *ClientAddress { return &s.ClientAddress }, choice(ClientHide, ClientProxyV2, ClientKeep)).when(isNAT),
-		key("select", "How a backend is chosen for a new flow.",
-			func(s *Service) *Select { return &s.Select }, choice(SelectHash)).when(steered),
+		key("select", "How a backend is chosen for a new flow. hash: by the client's address and port. client: by its address alone, so that all its flows meet one backend. connections: the one with fewer flows, by weight, of the two that the hash prefers.",
+			func(s *Service) *Select { return &s.Select }, choice(SelectHash, SelectClient, SelectConnections)).when(steered),
 		key("source_pool", "Our addresses towards backends, for mode nat with client_address hide or proxy_v2. Each gives about 60000 flows per backend.",
 			func(s *Service) *[]netip.Addr { return &s.SourcePool },
 			list[netip.Addr]{of: address(), noun: "addresses", most: MaxPool}).when(hides).otherwise("the virtual address itself"),
