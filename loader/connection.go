@@ -5,18 +5,28 @@ import (
 	"net/netip"
 )
 
-// connectionID is what a PROXY header names the connection of a client to a
-// service by, in hexadecimal: made of the cluster's key, both addresses and
-// ports and the client's initial sequence number, so that every gateway and
-// every repetition of the header says the same. It is empty where the service
-// is gone.
-func (d *Dataplane) connectionID(id ServiceID, client netip.AddrPort, isn uint32) string {
+// ConnectionID is what a PROXY header names a connection by, zero where there is
+// none. It is made of the cluster's key, both addresses and ports and the
+// client's initial sequence number, so that every gateway and every repetition
+// of the header says the same.
+type ConnectionID [16]byte
+
+// String is the id in hexadecimal, empty for none.
+func (c ConnectionID) String() string {
+	if c == (ConnectionID{}) {
+		return ""
+	}
+	return hex.EncodeToString(c[:])
+}
+
+// connectionID is that of a client's connection to a service. Where the service
+// is gone there is none.
+func (d *Dataplane) connectionID(id ServiceID, client netip.AddrPort, isn uint32) ConnectionID {
 	d.mu.Lock()
 	s, ok := d.services[id]
 	d.mu.Unlock()
 	if !ok {
-		return ""
+		return ConnectionID{}
 	}
-	b := d.key.connection(client, d.key.salt(s.Listen), isn)
-	return hex.EncodeToString(b[:])
+	return d.key.connection(client, d.key.salt(s.Listen), isn)
 }

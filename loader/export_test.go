@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -98,4 +99,13 @@ func (r *Ring) InMap(i int) (uint32, error) {
 	var words [2]uint32
 	err := r.entries.Lookup(uint32(i/2), &words)
 	return words[i%2], err
+}
+
+// Entries counts those of both directions.
+func (d *Dataplane) Entries(ctx context.Context) (n int, err error) {
+	err = d.scanLines(ctx, func(uint32, *bpfFlow) bool { n++; return true })
+	if err != nil {
+		return n, err
+	}
+	return n, d.scanOverflow(ctx, func(bpfFlowKey, *bpfFlow) bool { n++; return true })
 }

@@ -49,8 +49,8 @@ func (k hashKey) flow(client netip.AddrPort, salt uint64) uint64 {
 	return k.sum(low, last)
 }
 
-// connection names a connection of a client, as bpf/hash.h has it: 16 bytes.
-func (k hashKey) connection(client netip.AddrPort, salt uint64, isn uint32) (id [16]byte) {
+// connection names a connection of a client, as bpf/hash.h has it.
+func (k hashKey) connection(client netip.AddrPort, salt uint64, isn uint32) (id ConnectionID) {
 	const bytes, domain = 32 << 56, 1
 	b := client.Addr().As16()
 	high, low := binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])

@@ -3,7 +3,6 @@ package loader
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"net"
 	"net/netip"
 
@@ -57,12 +56,11 @@ func ipAndTCP(client netip.AddrPort) int {
 }
 
 // connectionID is what events and flows show of the connection.
-func (c *talk) connectionID() string {
+func (c *talk) connectionID() ConnectionID {
 	if !c.svc.Proxy {
-		return ""
+		return ConnectionID{}
 	}
-	id := c.d.key.connection(c.client, c.d.key.salt(c.svc.Listen), c.header.isn)
-	return hex.EncodeToString(id[:])
+	return c.d.key.connection(c.client, c.d.key.salt(c.svc.Listen), c.header.isn)
 }
 
 // headers are the connection's own and, while both live, its predecessor's.

@@ -255,7 +255,7 @@ func testHeaderParsed(t *testing.T, s stand) {
 	if string(rest) != "SSH-2.0-client\r\n" {
 		t.Errorf("behind the header comes %q", rest)
 	}
-	if got := hex.EncodeToString(tlvs[0].Value); tlvs[0].Type != proxyproto.PP2_TYPE_UNIQUE_ID || got != c.connectionID() {
+	if got := hex.EncodeToString(tlvs[0].Value); tlvs[0].Type != proxyproto.PP2_TYPE_UNIQUE_ID || got != c.connectionID().String() {
 		t.Errorf("TLV %#x is %s, want the connection id %s", tlvs[0].Type, got, c.connectionID())
 	}
 	flow, _, err := s.d.Find(s.id, c.client)

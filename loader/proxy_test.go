@@ -55,10 +55,10 @@ type proxyServer struct {
 }
 
 // newProxied builds a gateway with one backend, whose servers read the header.
-func newProxied(t *testing.T, s loader.Service, p proxyServer) (*gateway, chan said) {
+func newProxied(t *testing.T, s loader.Service, p proxyServer, change ...func(*plan)) (*gateway, chan said) {
 	t.Helper()
 	p.heard = make(chan said, 20_000)
-	g := newGateway(t, s, func(g *plan) { g.backends, g.serve = 1, p.serve })
+	g := newGateway(t, s, append(change, func(g *plan) { g.backends, g.serve = 1, p.serve })...)
 	return g, p.heard
 }
 
@@ -152,8 +152,8 @@ func (g *gateway) right(t *testing.T, c net.Conn, heard chan said) {
 	}
 	f, ok, err := g.dp.Find(testService, client(c))
 	must(t, err)
-	if !ok || f.ID == "" || f.ID != h.id {
-		t.Errorf("the header's id is %q, the flow's %q (%t)", h.id, f.ID, ok)
+	if !ok || h.id == "" || f.ID.String() != h.id {
+		t.Errorf("the header's id is %q, the flow's %s (%t)", h.id, f.ID, ok)
 	}
 }
 

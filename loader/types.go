@@ -145,8 +145,8 @@ type Flow struct {
 	State   FlowState
 	Opened  time.Duration // CLOCK_MONOTONIC
 	Seen    time.Duration // CLOCK_MONOTONIC, in steps of 1.07 s
-	// ID is the connection id of the PROXY header, empty where there is none.
-	ID string
+	// ID is that of the PROXY header the flow began with.
+	ID ConnectionID
 }
 
 // EventKind is what happened to a flow.
@@ -173,9 +173,8 @@ type Event struct {
 	Client    netip.AddrPort
 	Source    netip.AddrPort
 	Interface int
-	// ID is the connection id of the PROXY header of an established or closed
-	// flow, empty where there is none.
-	ID string
+	// ID is that of the PROXY header an established or closed flow began with.
+	ID ConnectionID
 }
 
 // Lifetimes are how long an entry lives after its last packet. Past it the

@@ -41,6 +41,9 @@ type Event struct {
 	// backend sees, Reason the drop reason of a refused one.
 	Client, Listen, Source netip.AddrPort
 	Reason                 string
+	// Connection is the id that its PROXY header names a flow by, empty without
+	// one.
+	Connection string
 	// StateWas and State are of a backend; they are equal where only its drain
 	// went on, and Drain is how far.
 	StateWas, State State
@@ -174,6 +177,6 @@ func (t *Table) named(e loader.Event) Event {
 		Kind: flowEvents[e.Kind], Time: t.opt.now().Add(e.Time - t.opt.monotonic()),
 		Service: s.name, Listen: s.record.Listen,
 		Backend: m.backends[mem.record.Addr].name, BackendAddr: mem.record.Addr,
-		Client: e.Client, Source: e.Source, Reason: e.Reason,
+		Client: e.Client, Source: e.Source, Reason: e.Reason, Connection: e.ID.String(),
 	}
 }

@@ -24,6 +24,8 @@ type Flow struct {
 	// Age is the time since the handshake, Idle that since the last packet,
 	// both when the flow was swept and in steps of about a second.
 	Age, Idle time.Duration
+	// Connection is the id that its PROXY header names it by, empty without one.
+	Connection string
 }
 
 // FlowSort is what a list of flows is ordered by; equal ones follow by client.
@@ -100,6 +102,7 @@ func (m *model) show(f loader.Flow, now time.Duration) Flow {
 		Client: f.Client, Listen: s.record.Listen, Service: s.name,
 		Backend: m.backends[mem.record.Addr].name, BackendAddr: mem.record.Addr,
 		Source: f.Source, State: f.State, Age: max(0, now-f.Opened), Idle: max(0, now-f.Seen),
+		Connection: f.ID.String(),
 	}
 }
 

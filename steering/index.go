@@ -34,6 +34,7 @@ type entry struct {
 	service                loader.ServiceID
 	member                 loader.MemberID
 	opened, seen           time.Duration
+	id                     loader.ConnectionID
 }
 
 // census counts the flows of one member by state.
@@ -102,7 +103,7 @@ func pack(f loader.Flow) entry {
 	e := entry{
 		client: f.Client.Addr().As16(), clientPort: f.Client.Port(),
 		state: f.State, line: f.Line, word: f.Word,
-		service: f.Service, member: f.Member, opened: f.Opened, seen: f.Seen,
+		service: f.Service, member: f.Member, opened: f.Opened, seen: f.Seen, id: f.ID,
 	}
 	if f.Source.IsValid() {
 		e.source, e.sourcePort = f.Source.Addr().As16(), f.Source.Port()
@@ -118,7 +119,7 @@ func (e *entry) clientAddr() netip.AddrPort {
 func (e *entry) flow() loader.Flow {
 	f := loader.Flow{
 		Client: e.clientAddr(), State: e.state, Line: e.line, Word: e.word,
-		Service: e.service, Member: e.member, Opened: e.opened, Seen: e.seen,
+		Service: e.service, Member: e.member, Opened: e.opened, Seen: e.seen, ID: e.id,
 	}
 	if e.sourcePort != 0 {
 		f.Source = netip.AddrPortFrom(netip.AddrFrom16(e.source).Unmap(), e.sourcePort)

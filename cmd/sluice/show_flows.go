@@ -104,6 +104,7 @@ func flowColumns() []column[control.Flow] {
 		text("STATE", "state", func(r f) string { return string(r.State) }),
 		span("AGE", "age_seconds", func(r f) control.Seconds { return r.Age }),
 		span("IDLE", "idle_seconds", func(r f) control.Seconds { return r.Idle }),
+		text("", "connection", func(r f) string { return r.Connection }),
 	}
 }
 

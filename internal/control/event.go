@@ -42,6 +42,8 @@ type FlowEvent struct {
 	Backend string         `json:"backend"`
 	// Reason is the drop reason of a refused flow.
 	Reason string `json:"reason"`
+	// Connection is the id in the flow's PROXY v2 header, empty without one.
+	Connection string `json:"connection,omitempty"`
 }
 
 // BackendEvent is a change of state or a step of a drain.

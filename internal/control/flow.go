@@ -79,4 +79,6 @@ type Flow struct {
 	Age    Seconds        `json:"age_seconds"`
 	// Idle is the time since the last packet, in steps of about a second.
 	Idle Seconds `json:"idle_seconds"`
+	// Connection is the id in the flow's PROXY v2 header, empty without one.
+	Connection string `json:"connection"`
 }

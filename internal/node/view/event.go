@@ -13,6 +13,7 @@ func Event(e steering.Event, services []string) control.Event {
 	case steering.EventFlowEstablished, steering.EventFlowClosed, steering.EventFlowRevived, steering.EventFlowRefused:
 		out.Flow = &control.FlowEvent{
 			Client: e.Client, Listen: e.Listen, Service: e.Service, Backend: e.Backend, Reason: e.Reason,
+			Connection: e.Connection,
 		}
 	case steering.EventBackendState, steering.EventDrainProgress:
 		b := &control.BackendEvent{

@@ -38,6 +38,7 @@ func Page(p steering.Page, offset int) control.FlowPage {
 		out.Flows = append(out.Flows, control.Flow{
 			Client: f.Client, Listen: f.Listen, Service: f.Service, Backend: f.Backend, BackendAddr: f.BackendAddr,
 			Source: f.Source, State: flowStates[f.State], Age: control.Seconds(f.Age), Idle: control.Seconds(f.Idle),
+			Connection: f.Connection,
 		})
 	}
 	return out
