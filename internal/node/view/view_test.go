@@ -182,12 +182,12 @@ func TestQuery(t *testing.T) {
 
 func TestPage(t *testing.T) {
 	p := steering.Page{Total: 9, At: at, Flows: []steering.Flow{{
-		Client: client, Listen: listen, Service: "login", Backend: "blue", BackendAddr: blue, Source: listen,
+		Client: client, Listen: listen, Service: "login", Backend: "blue", BackendAddr: blue, Source: listen, Connection: "0a0b",
 		State: loader.FlowEstablished, Age: time.Hour, Idle: time.Second,
 	}}}
 	got := Page(p, 5)
 	want := control.FlowPage{Total: 9, Offset: 5, AsOf: at, Flows: []control.Flow{{
-		Client: client, Listen: listen, Service: "login", Backend: "blue", BackendAddr: blue, Source: listen,
+		Client: client, Listen: listen, Service: "login", Backend: "blue", BackendAddr: blue, Source: listen, Connection: "0a0b",
 		State: control.FlowEstablished, Age: control.Seconds(time.Hour), Idle: control.Seconds(time.Second),
 	}}}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
