@@ -31,6 +31,7 @@ const reference = "haproxy send-proxy-v2"
 func waysOf(sluice string) []way {
 	return []way{
 		{name: "sluice nat hide", steered: true, start: startSluice(sluice, "hide")},
+		{name: "sluice nat proxy_v2", header: true, steered: true, start: startSluice(sluice, "proxy_v2")},
 		{name: reference, header: true, start: startHAProxy},
 		{name: "nftables dnat", start: startNFT},
 		{name: reference + ", offloads", header: true, offloads: true, start: startHAProxy},

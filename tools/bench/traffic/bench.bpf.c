@@ -190,7 +190,10 @@ int feed(struct xdp_md *ctx)
 	if (!p)
 		return XDP_ABORTED;
 	surplus = (long)ctx->data_end - (long)ctx->data - (p->v6 ? FRAME_V6 : FRAME_V4);
-	if (surplus && bpf_xdp_adjust_head(ctx, (int)surplus))
+	/* Headers are put in front, and payload is cut off behind. */
+	if (surplus > 0 && bpf_xdp_adjust_head(ctx, (int)surplus))
+		return XDP_ABORTED;
+	if (surplus < 0 && bpf_xdp_adjust_tail(ctx, (int)-surplus))
 		return XDP_ABORTED;
 	if (!compose(ctx, p))
 		return XDP_ABORTED;
