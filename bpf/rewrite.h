@@ -83,7 +83,7 @@ static __always_inline int hop(const struct frame *f)
 {
 	struct delta d = {};
 	__u16 *word;
-	__u16 was;
+	__u16 was, is;
 
 	if (f->v6) {
 		if (ip6(f)->hop_limit <= 1)
@@ -93,10 +93,12 @@ static __always_inline int hop(const struct frame *f)
 	}
 	if (ip4(f)->ttl <= 1)
 		return 0;
+	/* As one word: a load waits for narrower stores. */
 	word = (__u16 *)&ip4(f)->ttl;
 	was = *word;
-	ip4(f)->ttl--;
-	delta_word(&d, was, *word);
+	is = was - bpf_htons(1 << 8);
+	*word = is;
+	delta_word(&d, was, is);
 	delta_apply(&d, &ip4(f)->check);
 	return 1;
 }
