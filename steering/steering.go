@@ -44,6 +44,9 @@ type Options struct {
 	// member of a service in a one-way mode: at most /18 and /114
 	// [169.254.64.0/18, fd73:6c75:6963:6500::/114].
 	CheckNet4, CheckNet6 netip.Prefix
+	// SourcePorts returns how many source ports one address has towards one
+	// backend, for an alarm before they are used up. Nil: there is none.
+	SourcePorts func() int
 	// Log gets changes of state and what goes wrong; nil discards.
 	Log *slog.Logger
 
@@ -129,7 +132,9 @@ type Table struct {
 
 	// drifted counts sweeps in a row; whoever sweeps has it.
 	drifted map[loader.MemberID]int
-	marks   marker
+	// short are the alarms about source ports that stand; likewise.
+	short map[string]bool
+	marks marker
 	// marked is how the last pass left the rings.
 	marked atomic.Pointer[map[loader.ServiceID]loader.MarkCount]
 

@@ -58,6 +58,7 @@ func (t *Table) scan(ctx context.Context) (*index, error) {
 		return nil, err
 	}
 	t.crossCheck(x, before, after)
+	t.watchPorts(x)
 	return x, nil
 }
 

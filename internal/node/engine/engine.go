@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,6 +54,7 @@ type Engine struct {
 	table     *steering.Table
 	guard     *guard.Guard
 	guarded   config.Guard // what the guard applied last
+	ports     atomic.Int64 // source ports of one address towards one backend
 
 	cancel context.CancelFunc
 	tasks  *errgroup.Group
@@ -123,6 +125,7 @@ func (e *Engine) setPorts() error {
 	if err != nil {
 		return err
 	}
+	e.ports.Store(int64(below.Size() + above.Size()))
 	return e.dp.SetPorts(below.Lo, below.Hi, above.Lo, above.Hi)
 }
 
@@ -141,6 +144,7 @@ func (e *Engine) build() error {
 	e.table, err = steering.New(e.checks.dataplane(e.dp), steering.Options{
 		DataDir: e.options.DataDir, RingKey: ring.Key(e.options.Key),
 		Checker: e.checks, Resolver: acquirer{resolver}, Log: e.options.Log,
+		SourcePorts: func() int { return int(e.ports.Load()) },
 	})
 	if err != nil {
 		return err
