@@ -51,3 +51,27 @@ func TestPortsAreAlarmed(t *testing.T) {
 		t.Errorf("alarm without source ports: %+v", got)
 	}
 }
+
+// TestDeafBackendsAreAlarmed: a backend that does not read PROXY headers is named,
+// one that is merely down is not.
+func TestDeafBackendsAreAlarmed(t *testing.T) {
+	r := newRig(t)
+	r.apply(with(serving("b1", "b2"), func(s *config.Service) { s.ClientAddress = config.ClientProxyV2 }))
+	at := func(name string) CheckID {
+		return CheckID{Backend: r.backend(name).Addr, Proxy: true}
+	}
+	r.results(
+		CheckResult{CheckID: at("b1"), Reason: "failed: does not accept PROXY v2: broke off at the header"},
+		CheckResult{CheckID: at("b2"), Reason: "failed: connection refused"},
+	)
+	if got := r.alarms("backend b1"); len(got) != 1 || got[0].Text != "failed: does not accept PROXY v2: broke off at the header" {
+		t.Errorf("alarms of b1 are %+v", got)
+	}
+	if got := r.alarms("backend b2"); len(got) != 0 {
+		t.Errorf("alarms of b2 are %+v", got)
+	}
+	r.results(CheckResult{CheckID: at("b1"), Up: true})
+	if got := r.alarms("backend b1"); len(got) != 0 {
+		t.Errorf("alarm stays while it is up: %+v", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/internal/config"
@@ -208,7 +209,26 @@ func (t *Table) standing(m *model) []Alarm {
 			Since: m.lastUp(s),
 		})
 	}
+	list = append(list, m.deaf()...)
 	slices.SortStableFunc(list, func(a, b Alarm) int { return cmp.Compare(a.Severity, b.Severity) })
+	return list
+}
+
+// deaf returns an alarm for each backend that takes a PROXY header for noise:
+// no wait brings it up, its server or the settings must change.
+func (m *model) deaf() []Alarm {
+	var list []Alarm
+	for id, v := range m.verdicts {
+		if !id.Proxy || !v.known || v.up || !strings.Contains(v.reason, "PROXY v2") {
+			continue
+		}
+		list = append(list, Alarm{
+			Severity: SeverityWarning, Subject: "backend " + m.backends[id.Backend].name, Text: v.reason,
+			Hint:  "put a receiver in front of its server, such as HAProxy with accept-proxy, or set client_address: hide",
+			Since: v.since,
+		})
+	}
+	slices.SortFunc(list, func(a, b Alarm) int { return cmp.Compare(a.Subject, b.Subject) })
 	return list
 }
 
