@@ -50,6 +50,7 @@ __noinline __u32 choose(__u32 service, __u32 entry, __u32 before)
 		a = b;
 		first = second;
 	}
-	__sync_fetch_and_add(&a->value, a->step);
+	if (!dry)
+		__sync_fetch_and_add(&a->value, a->step);
 	return first;
 }
