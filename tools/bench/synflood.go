@@ -18,6 +18,7 @@ import (
 // floodOptions are what the command line of "bench synflood" chooses.
 type floodOptions struct {
 	crowd  int
+	mode   string
 	lasts  time.Duration
 	rounds int
 }
@@ -28,15 +29,19 @@ func synfloodCommand() *cli.Command {
 		Usage: "what three kinds of SYN flood do to established flows and to a login",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "flows", Value: 10_000, Usage: "`N` established flows"},
+			&cli.StringFlag{Name: "mode", Usage: "flood only `MODE`, nat hide or dsr"},
 			&cli.DurationFlag{Name: "lasts", Value: 5 * time.Second, Usage: "`TIME` each flood lasts"},
 		},
 		Action: func(c *cli.Context) (err error) {
-			o := floodOptions{crowd: c.Int("flows"), lasts: c.Duration("lasts")}
+			o := floodOptions{crowd: c.Int("flows"), mode: c.String("mode"), lasts: c.Duration("lasts")}
 			if o.rounds, err = rounds(c); err != nil {
 				return err
 			}
 			if o.crowd < 1 || o.crowd > 1<<20 || o.lasts <= 0 {
 				return usageError{fmt.Errorf("--flows %d --lasts %s: 1 to %d flows, and some time", o.crowd, o.lasts, 1<<20)}
+			}
+			if o.mode != "" && o.mode != "dsr" && o.mode != "nat hide" {
+				return usageError{fmt.Errorf("--mode %q: choose dsr or \"nat hide\"", o.mode)}
 			}
 			t, err := benchSynflood(c.Context, o)
 			if err != nil {
@@ -86,6 +91,9 @@ func benchSynflood(ctx context.Context, o floodOptions) (figure.Table, error) {
 		"lost: flows established before that have no entry after; entries: of everybody, while the flood lasts; memory_mb: of all maps, before and after",
 	}}
 	for _, s := range sieges {
+		if o.mode != "" && s.mode != o.mode {
+			continue
+		}
 		rows, err := s.rows(ctx, o)
 		if err != nil {
 			return t, err
