@@ -284,6 +284,44 @@ func TestRouteMovesToUnknownRouter(t *testing.T) {
 	}
 }
 
+// A route with another source is told, once, under the id that stays; a route
+// that is lost takes no source away.
+func TestSourceMoves(t *testing.T) {
+	var told []loader.NextHopID
+	refuse := errors.New("busy")
+	r, k, _ := behind(t, Options{Moved: func(_ netip.Addr, id loader.NextHopID) error {
+		if refuse == nil {
+			told = append(told, id)
+		}
+		return refuse
+	}})
+	first, second := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	k.sources[backendA] = first
+	id := mustAcquire(t, r, backendA)
+	settle := func(want netip.Addr, times int) {
+		t.Helper()
+		r.stale.all = true
+		r.settle()
+		if got := r.Source(backendA); got != want || len(told) != times {
+			t.Errorf("source is %s, told %v; want %s, told %d times", got, told, want, times)
+		}
+	}
+	settle(first, 0)
+	k.sources[backendA] = second
+	settle(second, 0)
+	refuse = nil
+	settle(second, 1)
+	settle(second, 1)
+	clear(k.routes)
+	settle(second, 1)
+	if told[0] != id {
+		t.Errorf("told id %d, want %d", told[0], id)
+	}
+	if got := r.Source(backendB); got.IsValid() {
+		t.Errorf("an address that nobody acquired has source %s", got)
+	}
+}
+
 // Moved may release the very address it is told of.
 func TestMovedReleases(t *testing.T) {
 	var r *Resolver
