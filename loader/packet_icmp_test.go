@@ -90,7 +90,7 @@ func testErrorToBackend(t *testing.T, s stand) {
 	for which := range 2 {
 		c := s.established(t, which)
 		_, sent := c.segment(fromBackend, frame.ACK, "data of a backend")
-		seen := sent
+		var seen frame.Frame
 		if s.svc.Mode != ModeNAT {
 			sent.Src, sent.Dst = c.svc.Listen, c.client // past the gateway
 			seen = sent
