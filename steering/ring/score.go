@@ -53,20 +53,24 @@ func best(list []field, entry int, holder claim, but uint32) claim {
 	offset := uint64(entry+1) * golden
 	for n := range list {
 		f := &list[n]
-		least := leastDraw(holder.score, f.weight)
+		// Of one weight the highest draw wins; only that needs a logarithm.
+		least, top := leastDraw(holder.score, f.weight), -1
 		for i, stream := range f.streams {
 			z := mix(stream + offset)
-			if z < least {
+			if z < least || f.members[i].id == but {
 				continue
 			}
-			c := &f.members[i]
-			if c.id == but {
+			if top >= 0 && z>>12 == least>>12 && f.members[top].rank < f.members[i].rank {
 				continue
 			}
-			if s := score(unit(z), f.weight); s < holder.score || s == holder.score && c.rank < holder.rank {
-				holder = claim{id: c.id, rank: c.rank, score: s}
-				least = leastDraw(holder.score, f.weight)
-			}
+			least, top = z>>12<<12, i
+		}
+		if top < 0 {
+			continue
+		}
+		c := &f.members[top]
+		if s := score(unit(least), f.weight); s < holder.score || s == holder.score && c.rank < holder.rank {
+			holder = claim{id: c.id, rank: c.rank, score: s}
 		}
 	}
 	return holder
