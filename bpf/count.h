@@ -71,10 +71,10 @@ static __always_inline int drop(const struct packet *p, __u32 reason)
 static __always_inline void count_lost_event(void)
 {
 	__u32 zero = 0;
-	__u64 *lost = bpf_map_lookup_elem(&events_lost, &zero);
+	struct event_pace *pace = bpf_map_lookup_elem(&event_paces, &zero);
 
-	if (lost)
-		__sync_fetch_and_add(lost, 1);
+	if (pace)
+		__sync_fetch_and_add(&pace->lost, 1);
 }
 
 /* Reserves an event; the caller fills the rest and submits. */
@@ -92,6 +92,21 @@ static __noinline struct event *event_reserve(__u32 kind)
 	return e;
 }
 
+/* To wake the reader for each event would cost more than the flow itself. */
+static __always_inline void event_submit(struct event *e)
+{
+	__u32 zero = 0;
+	struct event_pace *pace = bpf_map_lookup_elem(&event_paces, &zero);
+
+	if (pace && e->time - pace->woken < EVENT_QUIET_NS) {
+		bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	if (pace)
+		pace->woken = e->time;
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+}
+
 static __always_inline void event_flow(__u32 kind, __u32 service, const struct addr *client, __be16 port,
 				       const struct addr *peer, __be16 peer_port, __u32 member, __u32 header, __u32 isn)
 {
@@ -107,7 +122,7 @@ static __always_inline void event_flow(__u32 kind, __u32 service, const struct a
 	e->peer_port = peer_port;
 	e->header = header;
 	e->isn = isn;
-	bpf_ringbuf_submit(e, 0);
+	event_submit(e);
 }
 
 static __always_inline void event_refused(const struct packet *p, __u32 service, __u32 member, __u32 reason)
@@ -125,7 +140,7 @@ static __always_inline void event_refused(const struct packet *p, __u32 service,
 	e->member = member;
 	e->addr = p->src;
 	e->port = p->sport;
-	bpf_ringbuf_submit(e, 0);
+	event_submit(e);
 }
 
 static __always_inline void event_neighbour(const struct addr *addr, __u32 ifindex)
@@ -136,5 +151,5 @@ static __always_inline void event_neighbour(const struct addr *addr, __u32 ifind
 		return;
 	e->addr = *addr;
 	e->ifindex = ifindex;
-	bpf_ringbuf_submit(e, 0);
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
 }

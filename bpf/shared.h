@@ -377,6 +377,16 @@ struct event {
 };
 _Static_assert(sizeof(struct event) == 72, "event");
 
+/* How the events of a CPU went. */
+struct event_pace {
+	__u64 lost; /* found the ring buffer full */
+	__u64 woken; /* ns: when the reader was last woken */
+};
+
+/* For so long after a wake-up the reader is not woken again: it looks by itself
+ * once it has been silent for twice that. */
+#define EVENT_QUIET_NS 10000000
+
 /* What the guard has to look at, so that an empty one costs a bit test. */
 enum guard_bit {
 	GUARD_DENY = 1 << 0,

@@ -127,6 +127,12 @@ type bpfEvent struct {
 	Header   uint32
 }
 
+type bpfEventPace struct {
+	_     structs.HostLayout
+	Lost  uint64
+	Woken uint64
+}
+
 type bpfExpireArgs struct {
 	_     structs.HostLayout
 	Verb  uint32
@@ -328,8 +334,8 @@ const (
 	bpfMapDrops           = "drops"
 	bpfMapEgress          = "egress"
 	bpfMapEmbryos         = "embryos"
+	bpfMapEventPaces      = "event_paces"
 	bpfMapEvents          = "events"
-	bpfMapEventsLost      = "events_lost"
 	bpfMapExempts         = "exempts"
 	bpfMapExpireBatch     = "expire_batch"
 	bpfMapExpireKeyBatch  = "expire_key_batch"
@@ -440,8 +446,8 @@ type bpfMapSpecs struct {
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	Egress         *ebpf.MapSpec `ebpf:"egress"`
 	Embryos        *ebpf.MapSpec `ebpf:"embryos"`
+	EventPaces     *ebpf.MapSpec `ebpf:"event_paces"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
-	EventsLost     *ebpf.MapSpec `ebpf:"events_lost"`
 	Exempts        *ebpf.MapSpec `ebpf:"exempts"`
 	ExpireBatch    *ebpf.MapSpec `ebpf:"expire_batch"`
 	ExpireKeyBatch *ebpf.MapSpec `ebpf:"expire_key_batch"`
@@ -518,8 +524,8 @@ type bpfMaps struct {
 	Drops          *ebpf.Map `ebpf:"drops"`
 	Egress         *ebpf.Map `ebpf:"egress"`
 	Embryos        *ebpf.Map `ebpf:"embryos"`
+	EventPaces     *ebpf.Map `ebpf:"event_paces"`
 	Events         *ebpf.Map `ebpf:"events"`
-	EventsLost     *ebpf.Map `ebpf:"events_lost"`
 	Exempts        *ebpf.Map `ebpf:"exempts"`
 	ExpireBatch    *ebpf.Map `ebpf:"expire_batch"`
 	ExpireKeyBatch *ebpf.Map `ebpf:"expire_key_batch"`
@@ -563,8 +569,8 @@ func (m *bpfMaps) Close() error {
 		m.Drops,
 		m.Egress,
 		m.Embryos,
+		m.EventPaces,
 		m.Events,
-		m.EventsLost,
 		m.Exempts,
 		m.ExpireBatch,
 		m.ExpireKeyBatch,

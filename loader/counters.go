@@ -98,13 +98,13 @@ func (d *Dataplane) Drops() ([]DropCounter, error) {
 // EventsLost is how many events found the ring buffer full since the maps were
 // made.
 func (d *Dataplane) EventsLost() (uint64, error) {
-	var cpus []uint64
-	if err := d.objs.EventsLost.Lookup(uint32(0), &cpus); err != nil {
+	var cpus []bpfEventPace
+	if err := d.objs.EventPaces.Lookup(uint32(0), &cpus); err != nil {
 		return 0, fmt.Errorf("read count of lost events: %v", err)
 	}
 	var sum uint64
-	for _, n := range cpus {
-		sum += n
+	for _, c := range cpus {
+		sum += c.Lost
 	}
 	return sum, nil
 }

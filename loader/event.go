@@ -15,6 +15,34 @@ import (
 // reader blocks.
 type eventReader struct {
 	reader *ringbuf.Reader
+	// until is when to look for what came without a wake-up; zero is when woken.
+	until time.Time
+}
+
+// eventQuiet is how long after a wake-up the programs do not wake the reader
+// again, EVENT_QUIET_NS of bpf/shared.h. Who was woken looks once more when that
+// is surely over.
+const eventQuiet = 10 * time.Millisecond
+
+// read waits for the next record.
+func (r *eventReader) read() (ringbuf.Record, error) {
+	for {
+		r.reader.SetDeadline(r.until)
+		record, err := r.reader.Read()
+		switch {
+		case err == nil:
+			r.until = time.Now().Add(2 * eventQuiet)
+			return record, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			// The library tells of a deadline after the records it found then, when
+			// there is a later one.
+			if !time.Now().Before(r.until) {
+				r.until = time.Time{}
+			}
+		default:
+			return record, err
+		}
+	}
 }
 
 func (r *eventReader) open(m *ebpf.Map) error {
@@ -33,10 +61,11 @@ func (r *eventReader) close() error {
 	return r.reader.Close()
 }
 
-// ReadEvent waits for the next event. After Close it returns an error that
+// ReadEvent waits for the next event, which may be some milliseconds old where
+// many come. One goroutine at a time may call it. After Close it returns an error that
 // wraps os.ErrClosed.
 func (d *Dataplane) ReadEvent() (Event, error) {
-	record, err := d.events.reader.Read()
+	record, err := d.events.read()
 	if errors.Is(err, ringbuf.ErrClosed) {
 		return Event{}, fmt.Errorf("read event: %w", os.ErrClosed)
 	}

@@ -38,6 +38,38 @@ func testEvents(t *testing.T, r *rig) {
 		}
 	})
 	t.Run("lost", func(t *testing.T) { testEventsLost(t, r) })
+	t.Run("unwoken", func(t *testing.T) { testEventsUnwoken(t, r) })
+}
+
+// testEventsUnwoken: the last events of a burst, for which nobody is woken, do
+// not wait for the next burst.
+func testEventsUnwoken(t *testing.T, r *rig) {
+	r.events(t)
+	s := stand{rig: r, family: families[0], kind: empty, id: empty.id(families[0]), svc: empty.service(families[0])}
+	at, f := s.talkOf(t, s.nextClient()).segment(fromClient, frame.SYN, "")
+	syn := build(t, f)
+	const burst = 20
+	for range 5 {
+		read := make(chan error, 1)
+		go func() {
+			for range burst {
+				if _, err := r.d.ReadEvent(); err != nil {
+					read <- err
+					return
+				}
+			}
+			read <- nil
+		}()
+		for range burst {
+			r.mustRun(t, at, syn)
+		}
+		select {
+		case err := <-read:
+			mustRig(t, err)
+		case <-time.After(10 * time.Second):
+			t.Fatal("the last events of a burst were not read within 10 s")
+		}
+	}
 }
 
 func (r *rig) lost(t *testing.T) uint64 {

@@ -62,7 +62,7 @@ type Probe struct {
 }
 
 // private are the maps that count: a program which changes nothing has its own.
-var private = []string{"drops", "member_counts", "service_counts", "events", "events_lost", "paces"}
+var private = []string{"drops", "member_counts", "service_counts", "events", "event_paces", "paces"}
 
 // Trace says what the program would do with a packet, by running a second
 // instance of it that changes nothing. The first call loads it.
