@@ -4,7 +4,7 @@
  * all else at a SYN only: what is established is never cut by the guard.
  *
  * Under pressure, when more handshakes begin than their table can hold for as
- * long as a client may need, an unknown source is answered by a SYN-ACK whose
+ * long as a client may need, or than would leave half of a source pool free, an unknown source is answered by a SYN-ACK whose
  * ack number is a keyed cookie instead of the SYN's successor. A real stack
  * refuses it with a RST that repeats the cookie (RFC 9293, section 3.10.7.3)
  * and sends its SYN again a second later; by then the source is known. Nothing
@@ -84,8 +84,15 @@ static __always_inline int too_many(const struct control *c, const struct source
 	return c->flows_per_source && s->flows >= (__s32)c->flows_per_source;
 }
 
+/* Whether the handshakes of a tick are more than the table, or the ports of a
+ * source pool of so many addresses, can hold for as long as they may take. */
+static __always_inline int over_budget(const struct control *c, __u32 begun, __u32 pool)
+{
+	return begun > c->embryo_budget || (pool && begun > c->port_budget * pool);
+}
+
 /* Notes a handshake that begins. 1 = more of them than the table can keep. */
-static __always_inline int under_pressure(const struct control *c, __u32 tick)
+static __always_inline int under_pressure(const struct control *c, __u32 tick, __u32 pool)
 {
 	__u32 zero = 0;
 	struct pace *mine = bpf_map_lookup_elem(&paces, &zero);
@@ -97,16 +104,17 @@ static __always_inline int under_pressure(const struct control *c, __u32 tick)
 		mine->tick = tick;
 		mine->begun = 0;
 	}
-	if (++mine->begun > c->embryo_budget && !dry)
+	if (over_budget(c, ++mine->begun, pool) && !dry)
 		*until = tick + PRESSURE_TICKS;
 	return (__s32)(*until - tick) > 0;
 }
 
 /*
  * What is to become of a SYN: DROP_NONE to let it in. With steered a handshake
- * would be kept by us, so that pressure matters.
+ * would be kept by us, so that pressure matters, and with a source pool of so
+ * many addresses it would take one of their ports.
  */
-__noinline enum drop_reason guard_syn(const struct packet *p, int steered)
+__noinline enum drop_reason guard_syn(const struct packet *p, int steered, __u32 pool)
 {
 	struct control *c = control();
 	struct addr key;
@@ -119,7 +127,7 @@ __noinline enum drop_reason guard_syn(const struct packet *p, int steered)
 	source_of(&key, &p->src);
 	if (banned(c, p, &key))
 		return DROP_BANNED;
-	if (steered && under_pressure(c, p->tick) && !admitted(source_find(&key), p->tick))
+	if (steered && under_pressure(c, p->tick, pool) && !admitted(source_find(&key), p->tick))
 		return DROP_CHALLENGED;
 	if (!c->syn_interval && !c->flows_per_source)
 		return DROP_NONE;

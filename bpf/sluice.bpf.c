@@ -108,7 +108,7 @@ static __always_inline enum drop_reason guard(const struct packet *p, const stru
 		return DROP_NONE;
 	if (c->guard & GUARD_DENY && guard_denies(p))
 		return DROP_DENIED;
-	return is_syn(p) ? guard_syn(p, svc->mode != MODE_SSHD) : DROP_NONE;
+	return is_syn(p) ? guard_syn(p, svc->mode != MODE_SSHD, svc->pool_len) : DROP_NONE;
 }
 
 /* What the guard keeps out. Only who exceeds a limit of flows is told: he is

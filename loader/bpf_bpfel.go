@@ -50,6 +50,8 @@ type bpfControl struct {
 	SynBurst         uint64
 	EmbryoBudget     uint32
 	ServiceEpoch     uint32
+	PortBudget       uint32
+	Spare            uint32
 	MarksKept        uint64
 }
 

@@ -46,6 +46,7 @@ func (d *Dataplane) SetResetUnknown(on bool) error {
 func (d *Dataplane) SetPorts(lo1, hi1, lo2, hi2 uint16) error {
 	return d.control(func(c *bpfControl) {
 		c.PoolLo, c.PoolHi = [2]uint16{lo1, lo2}, [2]uint16{hi1, hi2}
+		c.PortBudget = d.portBudget(c)
 	})
 }
 

@@ -69,6 +69,7 @@ func (d *Dataplane) SetGuard(g Guard) error {
 		if g.Challenge {
 			c.EmbryoBudget = d.embryoBudget()
 		}
+		c.PortBudget = d.portBudget(c)
 		setBit(&c.Guard, guardDeny, len(g.Deny) > 0)
 		setBit(&c.Guard, guardExempt, len(g.Exempt) > 0)
 		setBit(&c.Guard, guardSources, c.SynInterval > 0 || c.FlowsPerSource > 0 || c.EmbryoBudget > 0)
@@ -104,6 +105,19 @@ func (d *Dataplane) Pressed() (bool, error) {
 		return false, fmt.Errorf("read pressure: %v", err)
 	}
 	return until != 0 && int32(until-now) > 0, nil
+}
+
+// portBudget is how many may begin, per CPU and tick, for each address of a
+// source pool: each holds a port towards one backend for as long as a handshake
+// is kept, and half of the ports are for others.
+func (d *Dataplane) portBudget(c *bpfControl) uint32 {
+	var ports uint32
+	for i := range c.PoolLo {
+		if lo, hi := uint32(c.PoolLo[i]), uint32(c.PoolHi[i]); lo > 0 && lo <= hi {
+			ports += hi - lo + 1
+		}
+	}
+	return max(ports/2/d.embryo/uint32(ebpf.MustPossibleCPU()), 1)
 }
 
 func (d *Dataplane) setPrefixes(m *ebpf.Map, what string, prefixes []netip.Prefix) error {

@@ -54,6 +54,7 @@ func around(a netip.Addr) netip.Prefix {
 func everyone(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, 0).Masked() }
 
 func testGuard(t *testing.T, r *rig) {
+	t.Run("port budget", func(t *testing.T) { testPortBudget(t, r) })
 	r.plain(t, steering, testDeny)
 	r.plain(t, []kind{local}, testDenyLocal)
 	r.plain(t, steering, testBan)
@@ -264,12 +265,23 @@ func testChallenge(t *testing.T, s stand) {
 func testPressure(t *testing.T, s stand) {
 	s.guarded(t, Guard{Challenge: true})
 	const budget = 3
-	mustRig(t, s.d.control(func(c *bpfControl) { c.EmbryoBudget = budget }))
+	var before bpfControl
+	mustRig(t, s.d.control(func(c *bpfControl) {
+		before = *c
+		if len(s.svc.Pool) > 0 {
+			c.PortBudget = budget
+		} else {
+			c.EmbryoBudget = budget
+		}
+	}))
+	t.Cleanup(func() {
+		mustRig(t, s.d.control(func(c *bpfControl) { c.EmbryoBudget, c.PortBudget = before.EmbryoBudget, before.PortBudget }))
+	})
 	mustRig(t, s.d.objs.Paces.Put(uint32(0), make([]bpfPace, ebpf.MustPossibleCPU())))
 	t.Cleanup(func() { mustRig(t, s.d.objs.Pressures.Put(uint32(0), uint32(0))) })
 	begun := 0
-	before := s.tally(t)
-	for s.tally(t).since(before).Drops["challenged"].Packets == 0 {
+	counted := s.tally(t)
+	for s.tally(t).since(counted).Drops["challenged"].Packets == 0 {
 		c := s.talkOf(t, s.nextClient())
 		at, f := c.segment(fromClient, frame.SYN, "")
 		c.mustRun(t, at, build(t, f))
@@ -289,6 +301,21 @@ func testPressure(t *testing.T, s stand) {
 	mustRig(t, err)
 	if left := int32(until - now); left < 5 || left > 10 {
 		t.Errorf("pressure is felt for %d ticks more, want 5 to 10", left)
+	}
+}
+
+// testPortBudget: what begins without a challenge leaves half of the ports of an
+// address free, and not much more.
+func testPortBudget(t *testing.T, r *rig) {
+	var c bpfControl
+	mustRig(t, r.d.objs.Controls.Lookup(uint32(0), &c))
+	ports := 0
+	for _, span := range rigPorts {
+		ports += int(span[1]-span[0]) + 1
+	}
+	per := int(r.d.embryo) * ebpf.MustPossibleCPU()
+	if held := int(c.PortBudget) * per; held > ports/2 || held+per <= ports/2 {
+		t.Errorf("%d handshakes a CPU and tick hold %d of %d ports, want just below half", c.PortBudget, held, ports)
 	}
 }
 
