@@ -39,9 +39,9 @@ func (d *Dataplane) Hosts() map[netip.AddrPort]uint32 {
 func (d *Dataplane) VIPs() map[netip.Addr]uint32 {
 	out := map[netip.Addr]uint32{}
 	var key bpfAddr
-	var n uint32
-	for it := d.objs.Vips.Iterate(); it.Next(&key, &n); {
-		out[fromAddr(key)] = n
+	var v bpfVip
+	for it := d.objs.Vips.Iterate(); it.Next(&key, &v); {
+		out[fromAddr(key)] = v.Services
 	}
 	return out
 }
