@@ -162,8 +162,6 @@ __noinline int challenge(struct xdp_md *ctx, const struct packet *p)
 __noinline int challenge_met(const struct packet *p)
 {
 	struct control *c = control();
-	struct addr key;
-	struct source *s;
 	__u32 epoch;
 
 	if (!p || !c || !c->embryo_budget || (p->flags & (TCP_RST | TCP_SYN)) != TCP_RST)
@@ -172,9 +170,6 @@ __noinline int challenge_met(const struct packet *p)
 	/* The lowest bit may have been turned. */
 	if ((p->seq ^ cookie(p, epoch)) >> 1 && (p->seq ^ cookie(p, epoch - 1)) >> 1)
 		return 0;
-	source_of(&key, &p->src);
-	s = source_make(&key);
-	if (s && !dry)
-		s->admitted_until = p->tick + ADMITTED_TICKS;
+	source_proved(&p->src, p->tick);
 	return 1;
 }

@@ -37,17 +37,27 @@ static __always_inline int admitted(const struct source *s, __u32 tick)
 	return s && s->admitted_until && (__s32)(s->admitted_until - tick) > 0;
 }
 
+/* The entry of a client's source, made where there is none. */
+static __always_inline struct source *source_at(const struct addr *client)
+{
+	struct addr key;
+
+	source_of(&key, client);
+	return source_make(&key);
+}
+
+static __always_inline int flows_limited(void)
+{
+	struct control *c = control();
+
+	return c && c->flows_per_source;
+}
+
 /* A flow of the source was established. */
 static __always_inline void source_opened(const struct addr *client)
 {
-	struct control *c = control();
-	struct source *s;
-	struct addr key;
+	struct source *s = flows_limited() ? source_at(client) : NULL;
 
-	if (!c || !c->flows_per_source)
-		return;
-	source_of(&key, client);
-	s = source_make(&key);
 	if (s)
 		__sync_fetch_and_add(&s->flows, 1);
 }
@@ -55,14 +65,8 @@ static __always_inline void source_opened(const struct addr *client)
 /* One ended. Those that began before the limit was set were not counted. */
 static __always_inline void source_closed(const struct addr *client)
 {
-	struct control *c = control();
-	struct source *s;
-	struct addr key;
+	struct source *s = flows_limited() ? source_at(client) : NULL;
 
-	if (!c || !c->flows_per_source)
-		return;
-	source_of(&key, client);
-	s = source_find(&key);
 	if (s && s->flows > 0)
 		__sync_fetch_and_add(&s->flows, -1);
 }
@@ -71,13 +75,8 @@ static __always_inline void source_closed(const struct addr *client)
 static __always_inline void source_proved(const struct addr *client, __u32 tick)
 {
 	struct control *c = control();
-	struct source *s;
-	struct addr key;
+	struct source *s = c && c->embryo_budget ? source_at(client) : NULL;
 
-	if (!c || !c->embryo_budget)
-		return;
-	source_of(&key, client);
-	s = source_make(&key);
-	if (s)
+	if (s && !dry)
 		s->admitted_until = tick + ADMITTED_TICKS;
 }
