@@ -107,10 +107,19 @@ static __always_inline void event_submit(struct event *e)
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
 }
 
+/* Whether events of flows are worth writing: they cost as much as the rest of a
+ * handshake. */
+static __always_inline int events_read(void)
+{
+	struct control *c = control();
+
+	return c && !c->quiet;
+}
+
 static __always_inline void event_flow(__u32 kind, __u32 service, const struct addr *client, __be16 port,
 				       const struct addr *peer, __be16 peer_port, __u32 member, __u32 header, __u32 isn)
 {
-	struct event *e = event_reserve(kind);
+	struct event *e = events_read() ? event_reserve(kind) : NULL;
 
 	if (!e)
 		return;
@@ -132,7 +141,7 @@ static __always_inline void event_refused(const struct packet *p, __u32 service,
 
 	if (c)
 		c->refused++;
-	e = event_reserve(EVENT_REFUSED);
+	e = events_read() ? event_reserve(EVENT_REFUSED) : NULL;
 	if (!e)
 		return;
 	e->reason = reason;

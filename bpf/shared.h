@@ -447,7 +447,7 @@ struct control {
 	__u32 embryo_budget; /* handshakes that may begin per CPU and tick, 0 = any number */
 	__u32 service_epoch; /* grows with each change of service_ids */
 	__u32 port_budget; /* the same for each address of a source pool, so that half of its ports stay free */
-	__u32 spare;
+	__u32 quiet; /* nobody reads events of flows */
 	__u64 marks_kept; /* ns when user space last saw to the marks of the rings, 0 = never */
 };
 

@@ -51,7 +51,7 @@ type bpfControl struct {
 	EmbryoBudget     uint32
 	ServiceEpoch     uint32
 	PortBudget       uint32
-	Spare            uint32
+	Quiet            uint32
 	MarksKept        uint64
 }
 

@@ -78,6 +78,13 @@ func (d *Dataplane) ReadEvent() (Event, error) {
 	return d.decodeEvent((*bpfEvent)(unsafe.Pointer(&record.RawSample[0]))), nil
 }
 
+// SetFlowEvents says whether anybody reads events of flows. While nobody does,
+// none is written; a new dataplane writes them. Events about neighbours are
+// written always.
+func (d *Dataplane) SetFlowEvents(read bool) error {
+	return d.control(func(c *bpfControl) { c.Quiet = boolWord(!read) })
+}
+
 func (d *Dataplane) decodeEvent(r *bpfEvent) Event {
 	e := Event{
 		Kind:      EventKind(r.Kind),

@@ -37,8 +37,26 @@ func testEvents(t *testing.T, r *rig) {
 			t.Errorf("%d events were lost", n)
 		}
 	})
+	t.Run("unread", func(t *testing.T) { testEventsUnread(t, r) })
 	t.Run("lost", func(t *testing.T) { testEventsLost(t, r) })
 	t.Run("unwoken", func(t *testing.T) { testEventsUnwoken(t, r) })
+}
+
+// testEventsUnread: while nobody reads events of flows none is written, and
+// everything else goes on.
+func testEventsUnread(t *testing.T, r *rig) {
+	r.plain(t, []kind{hide}, func(t *testing.T, s stand) {
+		mustRig(t, s.d.SetFlowEvents(false))
+		s.events(t)
+		unread := s.talk(t, 0)
+		unread.play(t, handshake())
+		unread.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
+		s.wantEvents(t)
+		mustRig(t, s.d.SetFlowEvents(true))
+		c := s.talk(t, 1)
+		c.play(t, handshake())
+		s.wantEvents(t, c.event(EventEstablished))
+	})
 }
 
 // testEventsUnwoken: the last events of a burst, for which nobody is woken, do

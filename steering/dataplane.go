@@ -63,6 +63,8 @@ type Dataplane interface {
 	// Kill makes the dataplane answer every further packet of the flows by a
 	// reset. A flow that changed since it was scanned is left alone.
 	Kill(flows []loader.Flow) (killed int, err error)
+	// SetFlowEvents says whether anybody reads events of flows.
+	SetFlowEvents(read bool) error
 	// ReadEvent blocks; it returns [os.ErrClosed] when the dataplane closes.
 	ReadEvent() (loader.Event, error)
 	// Trace says what the program would do with a packet, and changes nothing.

@@ -82,6 +82,10 @@ func (t *Table) Subscribe(buffer int) *Subscription {
 	return s
 }
 
+// SetFlowEvents says whether anybody wants to know of flows. While nobody does,
+// the dataplane is spared the work: subscribers then get no event of a flow.
+func (t *Table) SetFlowEvents(wanted bool) error { return t.dp.SetFlowEvents(wanted) }
+
 // feed hands events to subscribers and waits for none of them.
 type feed struct {
 	now func() time.Time

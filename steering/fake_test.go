@@ -484,6 +484,8 @@ func (d *fakeDataplane) Kill(flows []loader.Flow) (int, error) {
 	return killed, nil
 }
 
+func (d *fakeDataplane) SetFlowEvents(bool) error { return nil }
+
 func (d *fakeDataplane) ReadEvent() (loader.Event, error) {
 	select {
 	case e := <-d.events:

@@ -45,7 +45,7 @@ func newFakeNode() *fakeNode {
 		backends:   []control.Backend{backend("blue1", "10.0.0.11:22", 3), backend("blue2", "10.0.0.12:22", 0), blind},
 		text:       "services:\n  - {name: sftp, listen: \"192.0.2.3:22\", backends: [\"10.0.0.11:22\"]}\n",
 		generation: 47,
-		events:     control.NewBroker(),
+		events:     control.NewBroker(func(bool) {}),
 	}
 }
 

@@ -17,16 +17,19 @@ const (
 // A Broker hands each event to every subscriber. A subscriber that does not
 // keep up loses events and is told how many; the publisher never waits.
 type Broker struct {
-	now func() time.Time
+	now     func() time.Time
+	readers func(any bool)
 
 	mu          sync.Mutex
 	seq         uint64
 	subscribers map[*Subscription]struct{}
 }
 
-// NewBroker returns a Broker without subscribers.
-func NewBroker() *Broker {
-	return &Broker{now: time.Now, subscribers: make(map[*Subscription]struct{})}
+// NewBroker returns a Broker without subscribers. readers is called when the
+// first one has come, before Subscribe returns, and when the last one has gone;
+// it must not call the Broker.
+func NewBroker(readers func(any bool)) *Broker {
+	return &Broker{now: time.Now, readers: readers, subscribers: make(map[*Subscription]struct{})}
 }
 
 // Publish numbers e, stamps it where Time is zero, and hands it to every
@@ -63,6 +66,9 @@ func (b *Broker) Subscribe(f EventFilter) (*Subscription, error) {
 		ring:   make([]queued, subscriberBuffer),
 	}
 	b.subscribers[s] = struct{}{}
+	if len(b.subscribers) == 1 {
+		b.readers(true)
+	}
 	return s, nil
 }
 
@@ -148,7 +154,13 @@ func (s *Subscription) gap(lost *uint64) (Event, bool) {
 func (s *Subscription) Close() {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
+	if _, open := s.broker.subscribers[s]; !open {
+		return
+	}
 	delete(s.broker.subscribers, s)
+	if len(s.broker.subscribers) == 0 {
+		s.broker.readers(false)
+	}
 }
 
 // matches reports whether the filter lets e through.

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -32,7 +33,7 @@ func ready(s *Subscription) []Event {
 }
 
 func TestBrokerFilters(t *testing.T) {
-	b := NewBroker()
+	b := NewBroker(func(bool) {})
 	closed := Event{Kind: EventFlowClosed, Flow: &FlowEvent{Service: "sftp", Backend: "blue1"}}
 	down := Event{Kind: EventBackendState, Backend: &BackendEvent{Name: "blue1", Services: []string{"sftp", "git"}}}
 	rows := []struct {
@@ -66,7 +67,7 @@ func TestBrokerFilters(t *testing.T) {
 // TestBrokerCountsWhatASlowReaderLoses fills a buffer twice over and reads it
 // in two goes: the gap stands where the events are missing, with their number.
 func TestBrokerCountsWhatASlowReaderLoses(t *testing.T) {
-	b := NewBroker()
+	b := NewBroker(func(bool) {})
 	slow := subscribe(t, b, EventFilter{})
 	quick := subscribe(t, b, EventFilter{Kinds: []EventKind{EventBackendState}})
 	for range subscriberBuffer + 7 {
@@ -93,7 +94,7 @@ func TestBrokerCountsWhatASlowReaderLoses(t *testing.T) {
 }
 
 func TestBrokerTellsOfAGapAtTheEnd(t *testing.T) {
-	b := NewBroker()
+	b := NewBroker(func(bool) {})
 	s := subscribe(t, b, EventFilter{})
 	for range subscriberBuffer + 1 {
 		b.Publish(Event{Kind: EventFlowClosed})
@@ -108,7 +109,7 @@ func TestBrokerTellsOfAGapAtTheEnd(t *testing.T) {
 }
 
 func TestBrokerBoundsSubscribers(t *testing.T) {
-	b := NewBroker()
+	b := NewBroker(func(bool) {})
 	var first *Subscription
 	for range maxSubscribers {
 		s := subscribe(t, b, EventFilter{})
@@ -125,7 +126,7 @@ func TestBrokerBoundsSubscribers(t *testing.T) {
 }
 
 func TestSubscriptionNextEndsWithContext(t *testing.T) {
-	s := subscribe(t, NewBroker(), EventFilter{})
+	s := subscribe(t, NewBroker(func(bool) {}), EventFilter{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := s.Next(ctx); !errors.Is(err, context.Canceled) {
@@ -137,7 +138,7 @@ func TestSubscriptionNextEndsWithContext(t *testing.T) {
 // the race detector; each reader accounts for every event.
 func TestBrokerConcurrently(t *testing.T) {
 	const publishers, events = 4, 2000
-	b := NewBroker()
+	b := NewBroker(func(bool) {})
 	var readers, writers sync.WaitGroup
 	for range 3 {
 		s := subscribe(t, b, EventFilter{})
@@ -169,4 +170,19 @@ func TestBrokerConcurrently(t *testing.T) {
 	}
 	writers.Wait()
 	readers.Wait()
+}
+
+// Whoever makes events hears of the first reader before it waits for any, and of
+// the last one's leaving once.
+func TestBrokerTellsOfReaders(t *testing.T) {
+	var heard []bool
+	b := NewBroker(func(any bool) { heard = append(heard, any) })
+	first, second := subscribe(t, b, EventFilter{}), subscribe(t, b, EventFilter{})
+	first.Close()
+	first.Close()
+	second.Close()
+	subscribe(t, b, EventFilter{})
+	if want := []bool{true, false, true}; !slices.Equal(heard, want) {
+		t.Errorf("heard %v, not %v", heard, want)
+	}
 }

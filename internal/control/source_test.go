@@ -96,7 +96,7 @@ func (m *memory) Explain(_ context.Context, client, listen netip.AddrPort) (Expl
 func (m *memory) options() Options {
 	return Options{
 		Build: Build{Version: "v1.2.3", API: "v1"}, Status: m, Counters: m, Flows: m,
-		Drainer: m, Weigher: m, Guardian: m, Settings: m, Explain: m, Events: NewBroker(),
+		Drainer: m, Weigher: m, Guardian: m, Settings: m, Explain: m, Events: NewBroker(func(bool) {}),
 	}
 }
 

@@ -1,6 +1,7 @@
 package nettest
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -20,9 +21,35 @@ const xdpPass = 2
 // It belongs on the far end of every veth whose near end answers or redirects by
 // XDP: without a program there the kernel delivers none of these frames, and
 // says nothing.
-func (n *Namespace) AttachPass(name string) error {
-	return n.onLink(name, "attach XDP_PASS to", func(l netlink.Link) error {
-		program, err := passProgram()
+func (n *Namespace) AttachPass(name string) error { return n.attach(name, passProgram) }
+
+// Relay has all frames that come in by one of two veth ends leave by the other,
+// until the namespace is closed. To the far ends, which need programs of their
+// own, frames then come as from a driver, in its pages, and not as from a
+// socket that is told of each.
+func (n *Namespace) Relay(a, b string) error {
+	return errors.Join(n.redirect(a, b), n.redirect(b, a))
+}
+
+func (n *Namespace) redirect(from, to string) error {
+	index, err := n.Index(to)
+	if err != nil {
+		return err
+	}
+	return n.attach(from, func() (*ebpf.Program, error) {
+		return loadProgram("redirect", asm.Instructions{
+			asm.Mov.Imm(asm.R1, int32(index)),
+			asm.Mov.Imm(asm.R2, 0),
+			asm.FnRedirect.Call(),
+			asm.Return(),
+		})
+	})
+}
+
+// attach puts a program on a link until the namespace is closed.
+func (n *Namespace) attach(name string, load func() (*ebpf.Program, error)) error {
+	return n.onLink(name, "attach XDP to", func(l netlink.Link) error {
+		program, err := load()
 		if err != nil {
 			return err
 		}
@@ -48,17 +75,21 @@ func fragmentsFlag() uint32 {
 	return unix.BPF_F_XDP_HAS_FRAGS
 }
 
-// passProgram is built here and not compiled from C: two instructions need no
-// compiler.
 func passProgram() (*ebpf.Program, error) {
+	return loadProgram("pass", asm.Instructions{
+		asm.Mov.Imm(asm.R0, xdpPass),
+		asm.Return(),
+	})
+}
+
+// loadProgram loads what is built here and not compiled from C: a few
+// instructions need no compiler.
+func loadProgram(name string, body asm.Instructions) (*ebpf.Program, error) {
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "pass",
-		Type: ebpf.XDP,
-		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R0, xdpPass),
-			asm.Return(),
-		},
-		License: "Dual BSD/GPL",
+		Name:         name,
+		Type:         ebpf.XDP,
+		Instructions: body,
+		License:      "Dual BSD/GPL",
 		// For links with an MTU beyond a page (Linux 5.18).
 		Flags: fragmentsFlag(),
 	})

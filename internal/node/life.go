@@ -24,6 +24,7 @@ func (n *node) startEngine(ctx context.Context, s *config.Settings) (*engine.Eng
 		return nil, err
 	}
 	n.notes.set("interfaces", interfaceAlarm(e.Warnings()))
+	n.audience.follow(e.Table().SetFlowEvents)
 	sub := e.Table().Subscribe(eventBuffer)
 	n.followers.Go(func() {
 		defer sub.Close()

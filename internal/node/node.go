@@ -55,6 +55,7 @@ type node struct {
 	started  time.Time
 	parent   int // process that started this one
 	broker   *control.Broker
+	audience audience
 	key      clusterkey.Key
 
 	// mu is held by whoever changes the settings, from reading the old ones
@@ -104,8 +105,10 @@ func RunNode(ctx context.Context, o Options) error {
 	}
 	n := &node{
 		boot: boot, self: selfOf(boot), log: log, reporter: process.NewReporter(boot),
-		started: time.Now(), parent: os.Getppid(), broker: control.NewBroker(), failed: make(chan error, 1),
+		started: time.Now(), parent: os.Getppid(), failed: make(chan error, 1),
 	}
+	n.audience.failed = func(err error) { log.Error("readers of events not told of", "error", err) }
+	n.broker = control.NewBroker(n.audience.changed)
 	err = n.run(ctx, signals)
 	if err != nil && n.reporter.Failed(err) {
 		return ErrReported

@@ -6,6 +6,14 @@
 // thread, whose time can be read. So every end has an XDP program, which gives
 // it a NAPI, and threaded NAPI. The gateway's time is that of its two threads
 // and of its processes.
+//
+// In two things a veth is unlike a network card. It takes a frame as a socket
+// made it: before a program sees it, it is copied, and when it is freed, its
+// sender is told and sends more, all in the receiver's time. And each frame wakes
+// the receiver. So a relay stands between the gateway and either host and
+// hands frames over in pages, as a driver does; and a NAPI that ran out of
+// frames looks again after a while instead of being woken by the next, as cards
+// moderate their interrupts.
 package wire
 
 import (
@@ -18,9 +26,11 @@ import (
 
 // Wire is one such row:
 //
-//	client ── ext, gateway (VIP), int ── backend
+//	client ── relay ── ext, gateway (VIP), int ── relay ── backend
 type Wire struct {
 	Client, Gateway, Backend *nettest.Namespace
+
+	relay *nettest.Namespace
 	// Outside and Inside are the names of the gateway's interfaces.
 	Outside, Inside string
 
@@ -42,9 +52,10 @@ type Options struct {
 	// Name tells it from others; names of interfaces begin with it.
 	Name string
 	// Offloads leaves the veths their own: segments of up to 64 KiB and partial
-	// checksums, which no wire carries. Such packets never see a NAPI: they are
-	// received in the sender's context, what the gateway sends in its own and
-	// what it is sent in others'. Only the time of processes can be told then.
+	// checksums, which no wire carries. Such packets see neither a relay nor a
+	// NAPI: they are received in the sender's context, what the gateway sends in
+	// its own and what it is sent in others'. Only the time of processes can be
+	// told then.
 	Offloads bool
 	// Steered leaves the gateway's ends to the product's XDP program. Thread is
 	// to be called when it is attached.
@@ -61,7 +72,7 @@ func New(o Options) (*Wire, error) {
 }
 
 func (w *Wire) build(o Options) (err error) {
-	for _, n := range []**nettest.Namespace{&w.Client, &w.Gateway, &w.Backend} {
+	for _, n := range []**nettest.Namespace{&w.Client, &w.Gateway, &w.Backend, &w.relay} {
 		if *n, err = nettest.New(""); err != nil {
 			return err
 		}
@@ -83,32 +94,43 @@ func (w *Wire) build(o Options) (err error) {
 	return w.Backend.SetDefaultRoute(inside.Addr())
 }
 
-// link joins a host to the gateway.
+// link joins a host to the gateway and gives both their addresses.
 func (w *Wire) link(o Options, host *nettest.Namespace, hostEnd, end string, hostAddr, addr netip.Prefix) error {
+	join := w.relayed
+	if o.Offloads {
+		join = w.direct
+	}
+	if err := join(o, host, hostEnd, end); err != nil {
+		return err
+	}
+	return errors.Join(host.AddAddr(hostEnd, hostAddr), w.Gateway.AddAddr(end, addr))
+}
+
+// direct is a veth that keeps its offloads.
+func (w *Wire) direct(_ Options, host *nettest.Namespace, hostEnd, end string) error {
 	if err := nettest.Veth(host, hostEnd, w.Gateway, end); err != nil {
 		return err
 	}
-	if err := errors.Join(host.AddAddr(hostEnd, hostAddr), w.Gateway.AddAddr(end, addr)); err != nil {
+	return errors.Join(host.Unwirelike(hostEnd), w.Gateway.Unwirelike(end))
+}
+
+// relayed is a way over the relay. The gateway's end has no NAPI before it has a
+// program.
+func (w *Wire) relayed(o Options, host *nettest.Namespace, hostEnd, end string) error {
+	near, far := end+"r", hostEnd+"r"
+	err := errors.Join(
+		nettest.Veth(host, hostEnd, w.relay, far),
+		nettest.Veth(w.Gateway, end, w.relay, near))
+	if err != nil {
 		return err
 	}
-	for name, n := range map[string]*nettest.Namespace{hostEnd: host, end: w.Gateway} {
-		if o.Offloads {
-			if err := n.Unwirelike(name); err != nil {
-				return err
-			}
-			continue
-		}
-		if n == w.Gateway && o.Steered {
-			continue // it has no NAPI yet
-		}
-		if err := n.AttachPass(name); err != nil {
-			return err
-		}
-		if err := threaded(n, name); err != nil {
-			return err
-		}
+	err = errors.Join(
+		w.relay.Relay(near, far), threaded(w.relay, near), threaded(w.relay, far),
+		host.AttachPass(hostEnd), threaded(host, hostEnd))
+	if err != nil || o.Steered {
+		return err
 	}
-	return nil
+	return errors.Join(w.Gateway.AttachPass(end), threaded(w.Gateway, end))
 }
 
 // Thread gives the gateway's interfaces their threads.
@@ -119,7 +141,7 @@ func (w *Wire) Thread() error {
 // Close takes the wire and all that runs in it down.
 func (w *Wire) Close() error {
 	var errs []error
-	for _, n := range []*nettest.Namespace{w.Client, w.Gateway, w.Backend} {
+	for _, n := range []*nettest.Namespace{w.Client, w.Gateway, w.Backend, w.relay} {
 		if n != nil {
 			errs = append(errs, n.Close())
 		}
