@@ -113,7 +113,7 @@ func (f *forwarder) spent(fn func() (float64, error)) (cost, error) {
 
 // at once are the connections of a sample.
 const (
-	atOnce    = 16
+	atOnce    = 64
 	bulkConns = 4
 	patience  = 60 * time.Second
 )
