@@ -40,7 +40,7 @@ static __always_inline void reverse_key(struct flow_key *key, __u32 host, const 
 
 static __always_inline __u64 reverse_hash(const struct flow_key *key)
 {
-	return flow_hash(&key->addr, key->port, reverse_salt(key->owner));
+	return answer_hash(&key->addr, key->port, key->owner & ~FLOW_REVERSE);
 }
 
 /* Port number index of the two spans, 0 when both are empty. */

@@ -141,7 +141,7 @@ __noinline enum drop_reason guard_syn(const struct packet *p, int steered, __u32
 
 static __always_inline __u32 cookie(const struct packet *p, __u32 epoch)
 {
-	return flow_hash(&p->src, p->sport, COOKIE_SALT ^ ((__u64)epoch << 16) ^ addr_last(&p->dst));
+	return secret_hash(&p->src, p->sport, COOKIE_SALT ^ ((__u64)epoch << 16) ^ addr_last(&p->dst));
 }
 
 /* Answers a SYN by a SYN-ACK that only a host with the SYN's source address

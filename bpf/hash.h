@@ -5,6 +5,9 @@
  * backend nor pile flows onto one line. One hash serves the ring, the line and
  * its tag: ring entry from the high half, line from the low bits, tag from the
  * high 31.
+ *
+ * Every packet is hashed, so the words are few: IPv4's address and port are one,
+ * and the length, which is the same for all inputs of a family, is left out.
  */
 #pragma once
 
@@ -50,31 +53,62 @@ static __always_inline __u64 sip_end(struct sip *s)
 	return s->a ^ s->b ^ s->c ^ s->d;
 }
 
-static __always_inline struct sip sip_begin(void)
+static __always_inline struct sip sip_begin(__u64 low, __u64 high)
 {
 	return (struct sip){
-		.a = hash_key[0] ^ 0x736f6d6570736575ull,
-		.b = hash_key[1] ^ 0x646f72616e646f6dull,
-		.c = hash_key[0] ^ 0x6c7967656e657261ull,
-		.d = hash_key[1] ^ 0x7465646279746573ull,
+		.a = low ^ 0x736f6d6570736575ull,
+		.b = high ^ 0x646f72616e646f6dull,
+		.c = low ^ 0x6c7967656e657261ull,
+		.d = high ^ 0x7465646279746573ull,
 	};
 }
 
-/* The hash of addr:port under salt: what a service or a host mixes in. IPv4
- * skips the half of the address that is always zero. */
-static __always_inline __u64 flow_hash(const struct addr *addr, __be16 port, __u64 salt)
+/* The hash of addr:port and a few bits more: IPv4's are one word. */
+static __always_inline __u64 hash_v4(struct sip s, __be32 addr, __be16 port, __u16 more)
+{
+	sip_word(&s, (__u64)addr << 32 | (__u32)port << 16 | more);
+	return sip_end(&s);
+}
+
+static __always_inline __u64 hash_v6(struct sip s, __u64 first, __u64 second, __be16 port, __u16 more)
+{
+	sip_word(&s, first);
+	sip_word(&s, second);
+	sip_word(&s, (__u32)port << 16 | more);
+	return sip_end(&s);
+}
+
+static __always_inline __u64 hash_endpoint(struct sip s, const struct addr *addr, __be16 port, __u16 more)
 {
 	const __u64 *w = (const __u64 *)addr;
-	struct sip s = sip_begin();
-	__u64 length = 16;
 
-	if (w[0]) {
-		sip_word(&s, w[0]);
-		length = 24;
-	}
+	if (!w[0] && (__u32)w[1] == bpf_htonl(0xffff))
+		return hash_v4(s, addr_last(addr), port, more);
+	return hash_v6(s, w[0], w[1], port, more);
+}
+
+/* The hash of a client of the service that has the key. */
+__noinline __u64 flow_hash(const struct addr *client, __be16 port, const struct sip_key *key)
+{
+	return client && key ? hash_endpoint(sip_begin(key->low, key->high), client, port, 0) : 0;
+}
+
+/* The hash of where a host answers to, under the cluster's own key. */
+__noinline __u64 answer_hash(const struct addr *to, __be16 port, __u16 host)
+{
+	return to ? hash_endpoint(sip_begin(hash_key[0], hash_key[1]), to, port, host) : 0;
+}
+
+/* What only this cluster can know of a client at a time. */
+static __always_inline __u64 secret_hash(const struct addr *client, __be16 port, __u64 at)
+{
+	const __u64 *w = (const __u64 *)client;
+	struct sip s = sip_begin(hash_key[0], hash_key[1]);
+
+	sip_word(&s, w[0]);
 	sip_word(&s, w[1]);
-	sip_word(&s, salt ^ bpf_ntohs(port));
-	sip_word(&s, length << 56);
+	sip_word(&s, at ^ port);
+	sip_word(&s, 24ull << 56);
 	return sip_end(&s);
 }
 
@@ -83,7 +117,7 @@ static __always_inline __u64 flow_hash(const struct addr *addr, __be16 port, __u
 static __always_inline __u64 connection_hash(const struct addr *client, __be16 port, __u64 salt, __u32 isn, __u16 half)
 {
 	const __u64 *w = (const __u64 *)client;
-	struct sip s = sip_begin();
+	struct sip s = sip_begin(hash_key[0], hash_key[1]);
 
 	sip_word(&s, w[0]);
 	sip_word(&s, w[1]);
@@ -91,11 +125,6 @@ static __always_inline __u64 connection_hash(const struct addr *client, __be16 p
 	sip_word(&s, (__u64)isn << 32 | (__u32)bpf_ntohs(port) << 16 | half);
 	sip_word(&s, 32ull << 56 | 1);
 	return sip_end(&s);
-}
-
-static __always_inline __u64 reverse_salt(__u32 owner)
-{
-	return (__u64)owner << 32;
 }
 
 static __always_inline __u32 hash_ring_entry(__u64 hash)

@@ -6,20 +6,23 @@ import (
 	"net/netip"
 )
 
-// hashKey is the secret of the flow hash. It is the same on all gateways of a
-// cluster, so that they agree on the ring entry of a client.
+// hashKey is the secret of a hash. That of a cluster is the same on all its
+// gateways, so that they agree on the ring entry of a client.
 type hashKey [2]uint64
 
 func newHashKey(key [16]byte) hashKey {
 	return hashKey{binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])}
 }
 
+func (k hashKey) encode() bpfSipKey { return bpfSipKey{Low: k[0], High: k[1]} }
+
 // sum is SipHash-1-3 over words followed by their length, as bpf/hash.h has it.
 func (k hashKey) sum(words ...uint64) uint64 {
 	return k.words(append(words, uint64(len(words)*8)<<56)...)
 }
 
-// words is the same over words that end with their length.
+// words is the same over words that end with their length, or are as many for
+// every input.
 func (k hashKey) words(words ...uint64) uint64 {
 	s := sip{
 		k[0] ^ 0x736f6d6570736575,
@@ -37,16 +40,25 @@ func (k hashKey) words(words ...uint64) uint64 {
 	return s.a ^ s.b ^ s.c ^ s.d
 }
 
-// flow is the hash of a client under a service's salt. IPv4 leaves out the half
-// of the mapped address that is always zero.
-func (k hashKey) flow(client netip.AddrPort, salt uint64) uint64 {
+// flow is the hash of a client under a service's key, as bpf/hash.h has it:
+// IPv4's address and port are one word.
+func (k hashKey) flow(client netip.AddrPort) uint64 { return k.endpoint(client, 0) }
+
+// endpoint is the hash of an address and port and of a few bits more.
+func (k hashKey) endpoint(client netip.AddrPort, more uint16) uint64 {
 	b := client.Addr().As16()
-	high, low := binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])
-	last := salt ^ uint64(client.Port())
-	if high != 0 {
-		return k.sum(high, low, last)
+	last := uint64(swap16(client.Port()))<<16 | uint64(more)
+	if client.Addr().Unmap().Is4() {
+		return k.words(uint64(binary.LittleEndian.Uint32(b[12:]))<<32 | last)
 	}
-	return k.sum(low, last)
+	return k.words(binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:]), last)
+}
+
+// service is the key of the hash of a service's clients. It is made of VIP and
+// port, not of the id, which differs from gateway to gateway.
+func (k hashKey) service(listen netip.AddrPort) hashKey {
+	salt := k.salt(listen)
+	return hashKey{k.sum(salt, 1), k.sum(salt, 2)}
 }
 
 // connection names a connection of a client, as bpf/hash.h has it.
@@ -61,11 +73,11 @@ func (k hashKey) connection(client netip.AddrPort, salt uint64, isn uint32) (id 
 	return id
 }
 
-// salt mixes a service into the hash of its clients. It is made of VIP and
-// port, not of the id, which differs from gateway to gateway.
+// salt tells a service from others where its key does not.
 func (k hashKey) salt(listen netip.AddrPort) uint64 {
 	const saltOfServices = 0x736c756963650000
-	return k.flow(listen, saltOfServices)
+	b := listen.Addr().As16()
+	return k.sum(binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:]), saltOfServices^uint64(listen.Port()))
 }
 
 // check identifies the key without telling it.

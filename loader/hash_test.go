@@ -8,8 +8,9 @@ import (
 )
 
 // siphash is SipHash-c-d written down from the paper, over bytes: a second
-// opinion on the one over words.
-func siphash(c, d int, key, message []byte) uint64 {
+// opinion on the one over words. A fixed message is whole blocks, of a number
+// that goes without saying.
+func siphash(c, d int, key, message []byte, fixed bool) uint64 {
 	k0, k1 := binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[8:])
 	v := [4]uint64{k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573}
 	turn := func(x uint64, n uint) uint64 { return x<<n | x>>(64-n) }
@@ -25,9 +26,12 @@ func siphash(c, d int, key, message []byte) uint64 {
 			v[2] = turn(v[2], 32)
 		}
 	}
-	// The last block is what is left of the message, and its length on top.
-	padded := append(append([]byte(nil), message...), make([]byte, 8-len(message)%8)...)
-	padded[len(padded)-1] = byte(len(message))
+	padded := message
+	if !fixed {
+		// The last block is what is left of the message, and its length on top.
+		padded = append(append([]byte(nil), message...), make([]byte, 8-len(message)%8)...)
+		padded[len(padded)-1] = byte(len(message))
+	}
 	for i := 0; i < len(padded); i += 8 {
 		m := binary.LittleEndian.Uint64(padded[i:])
 		v[3] ^= m
@@ -61,7 +65,7 @@ func TestSecondOpinion(t *testing.T) {
 		"1-3 empty":   {1, 3, make([]byte, 16), nil, 0xd1fba762150c532c},
 	}
 	for name, tt := range tests {
-		if got := siphash(tt.c, tt.d, tt.key, tt.message); got != tt.want {
+		if got := siphash(tt.c, tt.d, tt.key, tt.message, false); got != tt.want {
 			t.Errorf("%s: %#x, want %#x", name, got, tt.want)
 		}
 	}
@@ -81,7 +85,7 @@ func TestSumIsSipHash(t *testing.T) {
 				in[i] = random.Uint64()
 				message = binary.LittleEndian.AppendUint64(message, in[i])
 			}
-			got, want := newHashKey(key).sum(in...), siphash(1, 3, key[:], message)
+			got, want := newHashKey(key).sum(in...), siphash(1, 3, key[:], message, false)
 			if got != want {
 				t.Fatalf("sum of %d words is %#x, SipHash-1-3 of their bytes is %#x", words, got, want)
 			}
@@ -97,17 +101,16 @@ func TestFlowHashGolden(t *testing.T) {
 		client, listen string
 		entry          int
 	}{
-		{"192.0.2.100:40000", "192.0.2.3:22", 49102},
-		{"192.0.2.100:40001", "192.0.2.3:22", 46268},
-		{"192.0.2.100:40000", "192.0.2.3:2022", 31617},
-		{"[2001:db8:1::100]:40000", "[2001:db8:1::3]:22", 9316},
-		{"[::1]:1", "[2001:db8:1::3]:22", 6905},
+		{"192.0.2.100:40000", "192.0.2.3:22", 6974},
+		{"192.0.2.100:40001", "192.0.2.3:22", 34337},
+		{"192.0.2.100:40000", "192.0.2.3:2022", 27346},
+		{"[2001:db8:1::100]:40000", "[2001:db8:1::3]:22", 16842},
+		{"[::1]:1", "[2001:db8:1::3]:22", 62947},
 	}
 	for _, tt := range tests {
 		client, listen := netip.MustParseAddrPort(tt.client), netip.MustParseAddrPort(tt.listen)
-		salt := siphash(1, 3, counting(16), message(listen, 0x736c756963650000))
-		hash := siphash(1, 3, counting(16), message(client, salt))
-		if got := key.flow(client, key.salt(listen)); got != hash {
+		hash := siphash(1, 3, serviceKey(listen), clientBlocks(client), true)
+		if got := key.service(listen).flow(client); got != hash {
 			t.Errorf("%s at %s hashes to %#x, want %#x", tt.client, tt.listen, got, hash)
 		}
 		if got := ringEntry(hash); got != tt.entry {
@@ -116,15 +119,29 @@ func TestFlowHashGolden(t *testing.T) {
 	}
 }
 
-// message is what is hashed: the mapped address, without its first half where
-// that is zero, as in all of IPv4, and the salt mixed with the port.
-func message(a netip.AddrPort, salt uint64) []byte {
-	b := a.Addr().As16()
-	out := b[:]
-	if binary.LittleEndian.Uint64(out) == 0 {
-		out = out[8:]
+// serviceKey is made of the cluster's key, VIP and port.
+func serviceKey(listen netip.AddrPort) []byte {
+	b := listen.Addr().As16()
+	sum := func(words ...uint64) uint64 {
+		var message []byte
+		for _, w := range words {
+			message = binary.LittleEndian.AppendUint64(message, w)
+		}
+		return siphash(1, 3, counting(16), message, false)
 	}
-	return binary.LittleEndian.AppendUint64(append([]byte(nil), out...), salt^uint64(a.Port()))
+	salt := sum(binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:]), 0x736c756963650000^uint64(listen.Port()))
+	key := binary.LittleEndian.AppendUint64(nil, sum(salt, 1))
+	return binary.LittleEndian.AppendUint64(key, sum(salt, 2))
+}
+
+// clientBlocks is what is hashed: two bytes for a host's number, the port, then
+// IPv4's address; or IPv6's, and behind it the others, filled up.
+func clientBlocks(a netip.AddrPort) []byte {
+	port := binary.BigEndian.AppendUint16(make([]byte, 2), a.Port())
+	if a.Addr().Is4() {
+		return append(port, a.Addr().AsSlice()...)
+	}
+	return append(append(a.Addr().AsSlice(), port...), make([]byte, 4)...)
 }
 
 // Every entry is reached, and none much more than another.

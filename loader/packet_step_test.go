@@ -212,5 +212,5 @@ func (c *talk) backKey() bpfFlowKey {
 }
 
 func (c *talk) backHash() uint64 {
-	return c.d.key.flow(c.source, uint64(c.backKey().Owner)<<32)
+	return c.d.key.endpoint(c.source, uint16(c.d.hosts[c.member]))
 }
