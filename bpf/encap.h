@@ -75,16 +75,13 @@ static __always_inline void inner_v6(const struct ipv6hdr *ip, struct inner *in)
 	in->sum = (__u64)*first + *hop + (__u16)~bpf_htons(ip->nexthdr);
 }
 
-static __always_inline int inner_read(const struct xdp_md *ctx, const struct packet *p, struct inner *in)
+static __always_inline int inner_read(const struct xdp_md *ctx, long l3, struct inner *in)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	long l3 = p->l3;
 
 	if (!ether_save(ctx, l3, &in->ether))
 		return 0;
-	in->length = p->length;
-	in->v6 = p->v6;
-	if (p->v6) {
+	if (in->v6) {
 		if (data + l3 + sizeof(struct ipv6hdr) > end)
 			return 0;
 		inner_v6(data + l3, in);
@@ -170,28 +167,34 @@ static __always_inline int outer_write(struct xdp_md *ctx, long l3, const struct
 }
 
 /*
- * Puts the packet into an outer one to m and addresses the frame to n. entropy
- * are bits of the flow's hash. Every pointer into the frame is void afterwards.
- * 0 = the driver leaves no room in front of the frame.
+ * Puts the packet at l3 into an outer one to m and addresses the frame to n.
+ * entropy are bits of the flow's hash. Every pointer into the frame is void
+ * afterwards. 0 = the driver leaves no room in front of the frame.
  */
-__noinline int encapsulate(struct xdp_md *ctx, const struct packet *p, const struct member *m, const struct next_hop *n,
-			   __u32 entropy)
+static __always_inline int encapsulate_at(struct xdp_md *ctx, long l3, __u32 length, __u64 v6, const struct member *m,
+					  const struct next_hop *n, __u32 entropy)
 {
-	struct inner in;
+	struct inner in = { .length = length, .v6 = v6 };
+	__u32 room = encap_room(m);
 	__be16 proto;
-	__u32 room;
-	long l3;
 
-	if (!p || !m || !n || !inner_read(ctx, p, &in))
-		return 0;
-	room = encap_room(m);
-	if (bpf_xdp_adjust_head(ctx, -(int)room))
+	if (!inner_read(ctx, l3, &in) || bpf_xdp_adjust_head(ctx, -(int)room))
 		return 0;
 	__builtin_memcpy(in.ether.eth.h_dest, n->destination, ETH_ALEN);
 	__builtin_memcpy(in.ether.eth.h_source, n->source, ETH_ALEN);
 	proto = addr_is_v4(&m->addr) ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
-	l3 = p->l3;
-	if (!ether_fits(l3) || !ether_put(ctx, l3, &in.ether, proto))
+	if (!ether_put(ctx, l3, &in.ether, proto))
 		return 0;
 	return outer_write(ctx, l3, m, &in, room, entropy);
+}
+
+__noinline int encapsulate(struct xdp_md *ctx, const struct packet *p, const struct member *m, const struct next_hop *n,
+			   __u32 entropy)
+{
+	long l3;
+
+	if (!p || !m || !n)
+		return 0;
+	l3 = p->l3;
+	return ether_fits(l3) && encapsulate_at(ctx, l3, p->length, p->v6, m, n, entropy);
 }

@@ -37,11 +37,11 @@ static __always_inline void flow_see(const struct packet *p, struct flow *f)
 		f->seen = p->tick;
 }
 
-static __always_inline void flow_touch(const struct packet *p, struct flow *f)
+/* Notes that one side sent up to end. */
+static __always_inline void flow_progress(struct flow *f, __u32 tick, __u32 end)
 {
-	__u32 end = p->seq + p->payload;
-
-	flow_see(p, f);
+	if (f->seen != tick)
+		f->seen = tick;
 	if (end != f->sequence && end - f->sequence < SEQUENCE_WINDOW)
 		f->sequence = end;
 }
@@ -164,7 +164,7 @@ static __always_inline int flow_follow(const struct packet *p, struct flow *f, _
 		return one_way || believed(p, f) ? flow_end(p, f, side) : 0;
 	if (f->status & side_doubt(side))
 		return flow_weigh(p, f, side, one_way);
-	flow_touch(p, f);
+	flow_progress(f, p->tick, p->seq + p->payload);
 	return 0;
 }
 

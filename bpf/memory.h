@@ -66,6 +66,12 @@ static __always_inline struct service *service(const struct addr *vip, __be16 po
 	return bpf_map_lookup_elem(&services, id);
 }
 
+/* Where the service of a VIP, by its last word, and port is remembered. */
+static __always_inline struct remembered_service *remembered(struct memory *m, __be32 vip, __be16 port)
+{
+	return &m->services[(vip ^ port) * REMEMBERED_SPREAD >> (32 - REMEMBERED_SHIFT)];
+}
+
 /*
  * The same for a packet that was bounded, by memory where it serves. User space
  * changes service_ids first and the epoch second, so the epoch read before a
@@ -74,8 +80,7 @@ static __always_inline struct service *service(const struct addr *vip, __be16 po
  */
 static __always_inline struct service *service_of(struct memory *m, const struct packet *p, __u32 *id)
 {
-	__u32 slot = (addr_last(&p->dst) ^ p->dport) * REMEMBERED_SPREAD >> (32 - REMEMBERED_SHIFT);
-	struct remembered_service *r = &m->services[slot];
+	struct remembered_service *r = remembered(m, addr_last(&p->dst), p->dport);
 	struct control *c = control();
 	struct service *svc;
 	__u32 epoch;

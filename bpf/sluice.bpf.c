@@ -2,7 +2,7 @@
 /*
  * The packet path. One program per interface, one function per stage:
  *
- *	parse -> service -> guard -> flow | handshake -> backend -> rewrite -> verdict
+ *	express | parse -> service -> guard -> flow | handshake -> backend -> rewrite -> verdict
  *
  * A packet that is not for a VIP, and not the answer to one of our flows, is
  * passed up untouched, whatever else is odd about it.
@@ -12,20 +12,14 @@
 #include "check.h"
 #include "dispatch.h"
 #include "expire.h"
+#include "express.h"
 #include "icmp.h"
 #include "memory.h"
+#include "owner.h"
 #include "parse.h"
 #include "proxy.h"
 
 char licence[] SEC("license") = "Dual BSD/GPL";
-
-/* Whether this node may steer for the VIP of an owner word now. */
-static __always_inline int owned(__u32 index)
-{
-	struct owner *o = bpf_map_lookup_elem(&owners, &index);
-
-	return o && o->active && (!o->until || bpf_ktime_get_ns() < o->until);
-}
 
 /* The id of the nat backend that a packet would be from. */
 static __noinline __u32 *host_of(const struct packet *p)
@@ -319,16 +313,22 @@ static __always_inline struct scratch *scratch(void)
 SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
-	struct scratch *x = scratch();
 	struct memory *m = memory();
 	enum drop_reason reason;
+	struct scratch *x;
 	struct service *svc;
 	struct frame f = {};
 	enum parsed parsed;
 	int verdict;
 	__u32 id;
 
-	if (!x || !m)
+	if (!m)
+		return XDP_PASS;
+	verdict = express(ctx, m);
+	if (verdict != GENERAL)
+		return verdict;
+	x = scratch();
+	if (!x)
 		return XDP_PASS;
 	parsed = parse(ctx, &f, &x->p);
 	if (parsed == PARSED_ODD)
