@@ -26,7 +26,7 @@ __noinline int admit_flow(const struct admitted *a, struct flow *from, __u32 tic
 	if (!svc || svc->mode == MODE_NAT || svc->mode == MODE_SSHD || !member_of(member, service))
 		return 0;
 	service_key(&key, service, &a->client, a->port);
-	hash = flow_hash(&key.addr, key.port, &svc->key);
+	hash = flow_hash(&key.addr, key.port, svc->salt);
 	f = flow_find(&key, hash);
 	if (f && !flow_expired(f, tick))
 		return 0;

@@ -226,22 +226,22 @@ static __always_inline void follow_backend(const struct packet *p, const struct 
 	if (dry || !flow_follow(p, flow, STATUS_FIN_BACKEND, 0))
 		return;
 	service_key(key, a->service, &a->client, a->client_port);
-	follow_counterpart(key, flow_hash(&key->addr, key->port, &svc->key), flow->status, STATUS_FIN_BACKEND,
+	follow_counterpart(key, flow_hash(&key->addr, key->port, svc->salt), flow->status, STATUS_FIN_BACKEND,
 			   a->service);
 }
 
 /* Follows the header of a flow, or of a handshake where there is none. 0 = a
  * helper failed. */
-__noinline int follow_header(struct xdp_md *ctx, const struct packet *p, const struct answer *a,
-			     const struct sip_key *service, struct flow *flow)
+__noinline int follow_header(struct xdp_md *ctx, const struct packet *p, const struct answer *a, __u64 salt,
+			     struct flow *flow)
 {
 	struct flow_key key;
 
-	if (!p || !a || !service)
+	if (!p || !a)
 		return 0;
 	if (flow && flow_header(flow) == HEADER_OPEN && proxy_acknowledged(p, flow_isn(flow))) {
 		service_key(&key, a->service, &a->client, a->client_port);
-		proxy_close(flow, &key, flow_hash(&key.addr, key.port, service));
+		proxy_close(flow, &key, flow_hash(&key.addr, key.port, salt));
 	}
 	return proxy_back(ctx, p, a->isn, a->member);
 }
@@ -287,7 +287,7 @@ static __noinline int from_backend(struct xdp_md *ctx, const struct frame *f, st
 	count_out(p, a->member);
 	rewrite(f, &a->client, a->client_port, &svc->vip, svc->port);
 	address_frame(f, &w->hop);
-	if (a->header == HEADER_OPEN && !follow_header(ctx, p, a, &svc->key, flow))
+	if (a->header == HEADER_OPEN && !follow_header(ctx, p, a, svc->salt, flow))
 		return drop(p, DROP_INTERNAL);
 	return verdict;
 }

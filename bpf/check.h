@@ -48,7 +48,7 @@ static __noinline int check_out(struct xdp_md *ctx, const struct frame *f, const
 		address_frame(f, n);
 		return verdict;
 	}
-	if (!encapsulate(ctx, p, m, n, flow_hash(&p->src, p->sport, &svc->key)))
+	if (!encapsulate(ctx, p, m, n, flow_hash(&p->src, p->sport, svc->salt)))
 		return drop(p, DROP_NO_HEADROOM);
 	return verdict;
 }

@@ -32,7 +32,7 @@ static __always_inline int expire_orphaned(const struct flow *f, __u32 tick)
 	if (!svc)
 		return 1;
 	service_key(&key, service, &f->peer, f->peer_port);
-	forward = flow_find(&key, flow_hash(&key.addr, key.port, &svc->key));
+	forward = flow_find(&key, flow_hash(&key.addr, key.port, svc->salt));
 	if (!forward || flow_expired(forward, tick))
 		return 1;
 	/* The client came back by another source port. */

@@ -112,13 +112,6 @@ static __always_inline int express_denied(const struct control *c, const struct 
 	return bpf_map_lookup_elem(&denies, &key) != NULL;
 }
 
-static __always_inline __u64 express_hash(const struct service *svc, const struct ordinary *o, __u64 v6)
-{
-	struct sip s = sip_begin(svc->key.low, svc->key.high);
-
-	return v6 ? hash_v6(s, o->src[0], o->src[1], o->sport, 0) : hash_v4(s, o->src[1] >> 32, o->sport, 0);
-}
-
 /* The entry of an established flow of which nothing is open. */
 static __always_inline struct flow *express_flow(const struct ordinary *o, __u32 service, __u64 hash)
 {
@@ -268,11 +261,14 @@ static __always_inline int express_way(struct xdp_md *ctx, struct memory *memory
 
 	if (!c)
 		return GENERAL;
+	/* Before it is known what for, because it takes longest. */
+	hash = v6 ? hash_v6(o->src, o->sport, 0) : hash_v4(o->src[1] >> 32, o->sport, 0);
+	barrier_var(hash);
 	o->tick = tick_now(memory);
 	svc = express_service(memory, c, o, &id);
 	if (!svc || svc->mode == MODE_SSHD)
 		return GENERAL;
-	hash = express_hash(svc, o, v6);
+	hash ^= svc->salt;
 	if (!owned(svc->owner) || express_denied(c, o, v6))
 		return GENERAL;
 	if (svc->mode == MODE_NAT)

@@ -53,7 +53,7 @@ static __always_inline void stage_of(struct stage *s, const struct service *svc,
 	s->proxy = s->nat && svc->flags & SERVICE_PROXY;
 	s->salt = svc->salt;
 	service_key(&s->key, id, client, port);
-	s->hash = flow_hash(client, port, &svc->key);
+	s->hash = flow_hash(client, port, svc->salt);
 	s->entry = svc->flags & SERVICE_CLIENT ? ring_entry(client, 0, svc) : hash_ring_entry(s->hash);
 }
 

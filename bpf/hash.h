@@ -6,8 +6,10 @@
  * its tag: ring entry from the high half, line from the low bits, tag from the
  * high 31.
  *
- * Every packet is hashed, so the words are few: IPv4's address and port are one,
- * and the length, which is the same for all inputs of a family, is left out.
+ * Every packet is hashed, and what happens to it waits for that. So the words
+ * are few: IPv4's address and port are one, and the length, which is the same for
+ * all inputs of a family, is left out. And the service, which takes a while to
+ * find, is mixed in at the end.
  */
 #pragma once
 
@@ -53,57 +55,63 @@ static __always_inline __u64 sip_end(struct sip *s)
 	return s->a ^ s->b ^ s->c ^ s->d;
 }
 
-static __always_inline struct sip sip_begin(__u64 low, __u64 high)
+static __always_inline struct sip sip_begin(void)
 {
 	return (struct sip){
-		.a = low ^ 0x736f6d6570736575ull,
-		.b = high ^ 0x646f72616e646f6dull,
-		.c = low ^ 0x6c7967656e657261ull,
-		.d = high ^ 0x7465646279746573ull,
+		.a = hash_key[0] ^ 0x736f6d6570736575ull,
+		.b = hash_key[1] ^ 0x646f72616e646f6dull,
+		.c = hash_key[0] ^ 0x6c7967656e657261ull,
+		.d = hash_key[1] ^ 0x7465646279746573ull,
 	};
 }
 
-/* The hash of addr:port and a few bits more: IPv4's are one word. */
-static __always_inline __u64 hash_v4(struct sip s, __be32 addr, __be16 port, __u16 more)
+/* The hash of addr:port and a few bits more. */
+static __always_inline __u64 hash_v4(__be32 addr, __be16 port, __u16 more)
 {
+	struct sip s = sip_begin();
+
 	sip_word(&s, (__u64)addr << 32 | (__u32)port << 16 | more);
 	return sip_end(&s);
 }
 
-static __always_inline __u64 hash_v6(struct sip s, __u64 first, __u64 second, __be16 port, __u16 more)
+static __always_inline __u64 hash_v6(const __u64 *addr, __be16 port, __u16 more)
 {
-	sip_word(&s, first);
-	sip_word(&s, second);
+	struct sip s = sip_begin();
+
+	sip_word(&s, addr[0]);
+	sip_word(&s, addr[1]);
 	sip_word(&s, (__u32)port << 16 | more);
 	return sip_end(&s);
 }
 
-static __always_inline __u64 hash_endpoint(struct sip s, const struct addr *addr, __be16 port, __u16 more)
+__noinline __u64 hash_endpoint(const struct addr *addr, __be16 port, __u16 more)
 {
 	const __u64 *w = (const __u64 *)addr;
 
+	if (!addr)
+		return 0;
 	if (!w[0] && (__u32)w[1] == bpf_htonl(0xffff))
-		return hash_v4(s, addr_last(addr), port, more);
-	return hash_v6(s, w[0], w[1], port, more);
+		return hash_v4(addr_last(addr), port, more);
+	return hash_v6(w, port, more);
 }
 
-/* The hash of a client of the service that has the key. */
-__noinline __u64 flow_hash(const struct addr *client, __be16 port, const struct sip_key *key)
+/* The hash of a client of the service that has the salt. */
+static __always_inline __u64 flow_hash(const struct addr *client, __be16 port, __u64 salt)
 {
-	return client && key ? hash_endpoint(sip_begin(key->low, key->high), client, port, 0) : 0;
+	return hash_endpoint(client, port, 0) ^ salt;
 }
 
-/* The hash of where a host answers to, under the cluster's own key. */
-__noinline __u64 answer_hash(const struct addr *to, __be16 port, __u16 host)
+/* The hash of where a host answers to. */
+static __always_inline __u64 answer_hash(const struct addr *to, __be16 port, __u16 host)
 {
-	return to ? hash_endpoint(sip_begin(hash_key[0], hash_key[1]), to, port, host) : 0;
+	return hash_endpoint(to, port, host);
 }
 
 /* What only this cluster can know of a client at a time. */
 static __always_inline __u64 secret_hash(const struct addr *client, __be16 port, __u64 at)
 {
 	const __u64 *w = (const __u64 *)client;
-	struct sip s = sip_begin(hash_key[0], hash_key[1]);
+	struct sip s = sip_begin();
 
 	sip_word(&s, w[0]);
 	sip_word(&s, w[1]);
@@ -117,7 +125,7 @@ static __always_inline __u64 secret_hash(const struct addr *client, __be16 port,
 static __always_inline __u64 connection_hash(const struct addr *client, __be16 port, __u64 salt, __u32 isn, __u16 half)
 {
 	const __u64 *w = (const __u64 *)client;
-	struct sip s = sip_begin(hash_key[0], hash_key[1]);
+	struct sip s = sip_begin();
 
 	sip_word(&s, w[0]);
 	sip_word(&s, w[1]);

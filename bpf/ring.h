@@ -20,7 +20,7 @@
 /* The entry a client of the service falls on. */
 static __always_inline __u32 ring_entry(const struct addr *client, __be16 port, const struct service *svc)
 {
-	return hash_ring_entry(flow_hash(client, svc->flags & SERVICE_CLIENT ? 0 : port, &svc->key));
+	return hash_ring_entry(flow_hash(client, svc->flags & SERVICE_CLIENT ? 0 : port, svc->salt));
 }
 
 /* The word of an entry, in the service's ring among all, or NULL where it has

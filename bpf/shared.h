@@ -83,24 +83,18 @@ struct vip {
 	__u32 owner; /* index of the owner word */
 };
 
-/* Of a SipHash. */
-struct sip_key {
-	__u64 low, high;
-};
-
 struct service {
 	struct addr vip;
 	__be16 port;
 	__u8 mode; /* enum mode */
 	__u8 flags; /* enum service_flag */
 	__u32 owner; /* index of the VIP's owner word */
-	__u64 salt; /* tells the service's connection ids from others', equal on all gateways */
-	struct sip_key key; /* of the flow hash, likewise equal: made of the cluster's and the service */
+	__u64 salt; /* tells the hashes of its clients from those of other services, equal on all gateways */
 	__u32 pool_len; /* nat without KEEP: addresses in pool */
 	__u32 zero;
 	struct addr pool[SERVICE_POOL];
 };
-_Static_assert(sizeof(struct service) == 56 + 16 * SERVICE_POOL, "service");
+_Static_assert(sizeof(struct service) == 40 + 16 * SERVICE_POOL, "service");
 
 /*
  * Who may steer for a VIP. The process that owns the election renews until

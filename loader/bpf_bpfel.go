@@ -282,7 +282,6 @@ type bpfService struct {
 	Flags   uint8
 	Owner   uint32
 	Salt    uint64
-	Key     bpfSipKey
 	PoolLen uint32
 	Zero    uint32
 	Pool    [16]bpfAddr
@@ -297,12 +296,6 @@ type bpfServiceCounters struct {
 	FlowsUnprotected uint64
 	IcmpErrors       uint64
 	NoReturnPath     uint64
-}
-
-type bpfSipKey struct {
-	_    structs.HostLayout
-	Low  uint64
-	High uint64
 }
 
 type bpfSource struct {

@@ -21,7 +21,7 @@ type lookup struct {
 	d        *Dataplane
 	now      uint32
 	services map[ServiceID]Service // one-way
-	keys     map[ServiceID]hashKey
+	salts    map[ServiceID]uint64
 	rings    map[ServiceID]*Ring
 	listens  map[netip.AddrPort]ServiceID
 	hosts    map[uint32]netip.AddrPort
@@ -63,14 +63,14 @@ func (d *Dataplane) newLookup() (*lookup, error) {
 	}
 	l := &lookup{
 		d: d, now: now,
-		services: map[ServiceID]Service{}, keys: map[ServiceID]hashKey{}, rings: map[ServiceID]*Ring{},
+		services: map[ServiceID]Service{}, salts: map[ServiceID]uint64{}, rings: map[ServiceID]*Ring{},
 		listens: map[netip.AddrPort]ServiceID{}, hosts: map[uint32]netip.AddrPort{}, found: map[ServiceID]*Found{},
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for id, s := range d.services {
 		if r, ok := d.rings[id]; ok && s.Mode.OneWay() {
-			l.services[id], l.rings[id], l.keys[id] = s, r, d.key.service(s.Listen)
+			l.services[id], l.rings[id], l.salts[id] = s, r, d.key.salt(s.Listen)
 			l.listens[s.Listen] = id
 		}
 	}
@@ -124,7 +124,7 @@ func (l *lookup) entry(owner uint32, addr bpfAddr, port uint16, member uint32, m
 	if !ok {
 		return
 	}
-	at := l.keys[id].entry(fromAddrPort(addr, port), s)
+	at := l.d.key.entry(fromAddrPort(addr, port), s, l.salts[id])
 	if now, there := l.member(id, at); there && now != MemberID(member) {
 		marks |= Moved
 	}
@@ -139,7 +139,7 @@ func (l *lookup) answers(host uint32, to netip.AddrPort) {
 		return
 	}
 	if from, known := l.hosts[host]; known {
-		l.add(id, l.keys[id].entry(from, l.services[id]), Moved)
+		l.add(id, l.d.key.entry(from, l.services[id], l.salts[id]), Moved)
 	}
 }
 

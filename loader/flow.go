@@ -160,7 +160,7 @@ func (d *Dataplane) Find(id ServiceID, client netip.AddrPort) (Flow, bool, error
 		return Flow{}, false, nil
 	}
 	key := bpfFlowKey{Addr: toAddr(client.Addr()), Port: swap16(client.Port()), Owner: uint32(id)}
-	line, f, err := d.find(key, d.key.service(s.Listen).flow(client))
+	line, f, err := d.find(key, d.key.flow(client, d.key.salt(s.Listen)))
 	if err != nil || f == nil {
 		return Flow{}, false, err
 	}
@@ -194,13 +194,13 @@ func (d *Dataplane) find(key bpfFlowKey, hash uint64) (uint32, *bpfFlow, error) 
 // FlowHash is the ring entry a client of the service falls on. It needs no
 // record in the maps.
 func (d *Dataplane) FlowHash(client netip.AddrPort, s Service) (entry int) {
-	return d.key.service(s.Listen).entry(client, s)
+	return d.key.entry(client, s, d.key.salt(s.Listen))
 }
 
-// entry is the ring entry a client of the service that has the key falls on.
-func (k hashKey) entry(client netip.AddrPort, s Service) int {
+// entry is the ring entry a client of the service that has the salt falls on.
+func (k hashKey) entry(client netip.AddrPort, s Service, salt uint64) int {
 	if s.ByClient {
 		client = netip.AddrPortFrom(client.Addr(), 0)
 	}
-	return ringEntry(k.flow(client))
+	return ringEntry(k.flow(client, salt))
 }

@@ -14,8 +14,6 @@ func newHashKey(key [16]byte) hashKey {
 	return hashKey{binary.LittleEndian.Uint64(key[:8]), binary.LittleEndian.Uint64(key[8:])}
 }
 
-func (k hashKey) encode() bpfSipKey { return bpfSipKey{Low: k[0], High: k[1]} }
-
 // sum is SipHash-1-3 over words followed by their length, as bpf/hash.h has it.
 func (k hashKey) sum(words ...uint64) uint64 {
 	return k.words(append(words, uint64(len(words)*8)<<56)...)
@@ -40,11 +38,11 @@ func (k hashKey) words(words ...uint64) uint64 {
 	return s.a ^ s.b ^ s.c ^ s.d
 }
 
-// flow is the hash of a client under a service's key, as bpf/hash.h has it:
-// IPv4's address and port are one word.
-func (k hashKey) flow(client netip.AddrPort) uint64 { return k.endpoint(client, 0) }
+// flow is the hash of a client under a service's salt, as bpf/hash.h has it.
+func (k hashKey) flow(client netip.AddrPort, salt uint64) uint64 { return k.endpoint(client, 0) ^ salt }
 
-// endpoint is the hash of an address and port and of a few bits more.
+// endpoint is the hash of an address and port and of a few bits more: IPv4's are
+// one word.
 func (k hashKey) endpoint(client netip.AddrPort, more uint16) uint64 {
 	b := client.Addr().As16()
 	last := uint64(swap16(client.Port()))<<16 | uint64(more)
@@ -52,13 +50,6 @@ func (k hashKey) endpoint(client netip.AddrPort, more uint16) uint64 {
 		return k.words(uint64(binary.LittleEndian.Uint32(b[12:]))<<32 | last)
 	}
 	return k.words(binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:]), last)
-}
-
-// service is the key of the hash of a service's clients. It is made of VIP and
-// port, not of the id, which differs from gateway to gateway.
-func (k hashKey) service(listen netip.AddrPort) hashKey {
-	salt := k.salt(listen)
-	return hashKey{k.sum(salt, 1), k.sum(salt, 2)}
 }
 
 // connection names a connection of a client, as bpf/hash.h has it.
@@ -73,7 +64,8 @@ func (k hashKey) connection(client netip.AddrPort, salt uint64, isn uint32) (id 
 	return id
 }
 
-// salt tells a service from others where its key does not.
+// salt tells the hashes of a service's clients from those of others. It is made
+// of VIP and port, not of the id, which differs from gateway to gateway.
 func (k hashKey) salt(listen netip.AddrPort) uint64 {
 	const saltOfServices = 0x736c756963650000
 	b := listen.Addr().As16()

@@ -53,7 +53,7 @@ func (c *talk) forwardKey() bpfFlowKey {
 	return bpfFlowKey{Addr: toAddr(c.client.Addr()), Port: swap16(c.client.Port()), Owner: uint32(c.id)}
 }
 
-func (c *talk) forwardHash() uint64 { return c.d.key.service(c.svc.Listen).flow(c.client) }
+func (c *talk) forwardHash() uint64 { return c.d.key.flow(c.client, c.d.key.salt(c.svc.Listen)) }
 
 // change edits the entry towards the backend in its line, or in the overflow.
 func (c *talk) change(t testing.TB, edit func(*bpfFlow)) {

@@ -34,7 +34,7 @@ func (f family) tunnelled(id ServiceID) [2]Member {
 
 // entropy are the bits of the flow's hash that the outer header shows.
 func (s stand) entropy(client netip.AddrPort) uint32 {
-	return uint32(s.d.key.service(s.svc.Listen).flow(client))
+	return uint32(s.d.key.flow(client, s.d.key.salt(s.svc.Listen)))
 }
 
 // wrapped is a frame for a backend as it leaves, in the outer packet that the

@@ -59,7 +59,6 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 		Mode:    uint8(s.Mode),
 		Owner:   owner,
 		Salt:    d.key.salt(s.Listen),
-		Key:     d.key.service(s.Listen).encode(),
 		PoolLen: uint32(len(s.Pool)),
 	}
 	if s.KeepClient {
