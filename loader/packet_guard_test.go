@@ -63,6 +63,7 @@ func testGuard(t *testing.T, r *rig) {
 	r.plain(t, []kind{hide}, testFamilies)
 	r.plain(t, steering, testRate)
 	r.plain(t, natKinds, testSourceFull)
+	r.plain(t, natKinds, testSourceForgotten)
 	r.plain(t, []kind{hide, dsr}, testChallenge)
 	r.plain(t, []kind{hide, dsr}, testPressure)
 }
@@ -216,6 +217,18 @@ func testSourceFull(t *testing.T, s stand) {
 	c.play(t, []step{{flags: frame.SYN, does: refused, why: "source_full", service: refusedOnce}})
 	first.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
 	flow(1003)
+}
+
+// testSourceForgotten: the end of a flow says nothing of a source that is known
+// no more.
+func testSourceForgotten(t *testing.T, s stand) {
+	s.guarded(t, Guard{FlowsPerSource: 2})
+	c := s.established(t, 0)
+	s.forgetSources(t)
+	c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
+	if hasKey[bpfAddr](s.d.objs.Sources) {
+		t.Error("the end of a flow made an entry for its source")
+	}
 }
 
 // press makes the programs feel pressure until the end of the test.
