@@ -4,8 +4,9 @@
  * all else at a SYN only: what is established is never cut by the guard.
  *
  * Under pressure, when more handshakes begin than their table can hold for as
- * long as a client may need, or than would leave half of a source pool free, an unknown source is answered by a SYN-ACK whose
- * ack number is a keyed cookie instead of the SYN's successor. A real stack
+ * long as a client may need, or than would leave half of a source pool free, an
+ * unknown source is answered by a SYN-ACK whose ack number is a keyed cookie
+ * instead of the SYN's successor. A real stack
  * refuses it with a RST that repeats the cookie (RFC 9293, section 3.10.7.3)
  * and sends its SYN again a second later; by then the source is known. Nothing
  * is kept for sources that forge their address, and no SYN is dropped by lot.
@@ -52,6 +53,13 @@ __noinline int guard_denies(const struct packet *p)
 	key.addr = p->src;
 	r = bpf_map_lookup_elem(&denies, &key);
 	return r && !guard_exempt(c, p) && rule_holds(r, p);
+}
+
+static __always_inline int denied(const struct packet *p)
+{
+	struct control *c = control();
+
+	return c && c->guard & GUARD_DENY && guard_denies(p);
 }
 
 static __always_inline int banned(const struct control *c, const struct packet *p, const struct addr *source)

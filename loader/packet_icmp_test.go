@@ -37,6 +37,68 @@ func testICMP(t *testing.T, r *rig) {
 	r.plain(t, oneWay, testErrorByRing)
 	r.plain(t, steering, testErrorRefused)
 	r.plain(t, steering, testEcho)
+	r.plain(t, steering, testErrorDenied)
+	r.plain(t, natKinds, testErrorBackDenied)
+	r.plain(t, []kind{local}, testErrorLocalDenied)
+}
+
+// deniedOnly checks that an error is dropped where its sender is denied, but not
+// where only others are: those it concerns among them.
+func (s stand) deniedOnly(t *testing.T, c *talk, at iface, in frame.Frame, otherwise expected) {
+	t.Helper()
+	b := build(t, in)
+	t.Run("others", func(t *testing.T) {
+		s.guarded(t, Guard{Deny: []netip.Prefix{SourcePrefix(c.client.Addr())}})
+		s.check(t, at, b, otherwise)
+	})
+	t.Run("its sender", func(t *testing.T) {
+		s.guarded(t, Guard{Deny: []netip.Prefix{around(in.Src.Addr())}})
+		s.check(t, at, b, expected{verdict: xdpDrop, counts: dropped("denied", b)})
+	})
+	t.Run("its sender, but exempt", func(t *testing.T) {
+		s.guarded(t, Guard{Deny: []netip.Prefix{around(in.Src.Addr())}, Exempt: []netip.Prefix{SourcePrefix(in.Src.Addr())}})
+		s.check(t, at, b, otherwise)
+	})
+}
+
+// testErrorDenied: who may send nothing to a VIP may not tell of errors either.
+func testErrorDenied(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	sent := frame.Frame{Src: c.svc.Listen, Dst: c.client, Flags: frame.ACK, Payload: []byte("data")}
+	for name, e := range icmpErrors(s.client.Is4()) {
+		t.Run(name, func(t *testing.T) {
+			at, in := c.report(fromClient, outsider(s.client), e, packet(t, sent, 20))
+			in.Dst = withPort(s.vip, 0)
+			s.deniedOnly(t, c, at, in, expected{verdict: c.forwarded(fromClient), counts: c.reported(fromClient, build(t, in))})
+		})
+	}
+}
+
+// testErrorBackDenied: nor of errors about what went to a backend.
+func testErrorBackDenied(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	c.both(t, step{}, step{})
+	_, sent := c.segment(fromClient, frame.ACK, "data of a client")
+	at, in := c.report(fromBackend, outsider(s.client), icmpErrors(s.client.Is4())["port unreachable"], packet(t, c.translated(fromClient, sent), 20))
+	in.Dst = withPort(c.source.Addr(), 0)
+	s.deniedOnly(t, c, at, in, expected{verdict: c.forwarded(fromBackend), counts: c.reported(fromBackend, build(t, in))})
+}
+
+// testErrorLocalDenied: nor to a VIP that ends here.
+func testErrorLocalDenied(t *testing.T, s stand) {
+	c := s.talkOf(t, s.nextClient())
+	sent := frame.Frame{Src: c.svc.Listen, Dst: c.client, Flags: frame.ACK, Payload: []byte("data")}
+	at, in := c.report(fromClient, outsider(s.client), icmpErrors(s.client.Is4())["port unreachable"], packet(t, sent, 20))
+	in.Dst = withPort(s.vip, 0)
+	s.deniedOnly(t, c, at, in, expected{verdict: xdpPass, out: build(t, in)})
+}
+
+// outsider is an address far from all others of a family.
+func outsider(of netip.Addr) netip.Addr {
+	if of.Is4() {
+		return addr("203.0.113.9")
+	}
+	return addr("2001:db8:bad::9")
 }
 
 // packet is the IP packet of a frame, quoted bytes of its TCP segment in.
