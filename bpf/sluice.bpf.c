@@ -94,11 +94,6 @@ static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, co
 	return reset_reply(ctx, p);
 }
 
-static __always_inline int is_syn(const struct packet *p)
-{
-	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-}
-
 /* First of all stages that know the packet is ours. */
 static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc)
 {
