@@ -37,6 +37,9 @@ type router interface {
 type prober interface {
 	// Connect opens and closes a TCP connection and returns how long it took.
 	Connect(ctx context.Context, to netip.AddrPort) (time.Duration, error)
+	// GreetProxy sends an SSH server a PROXY v2 header and returns what it calls
+	// itself; err is [health.ErrNoProxy] where it does not read that.
+	GreetProxy(ctx context.Context, to netip.AddrPort) (server string, err error)
 	// WhoHas asks the network of an interface for an address by ARP and
 	// returns all who answer; it needs CAP_NET_RAW.
 	WhoHas(ctx context.Context, link string, addr netip.Addr) ([]net.HardwareAddr, error)
