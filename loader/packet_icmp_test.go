@@ -274,6 +274,11 @@ func testErrorRefused(t *testing.T, s stand) {
 		"to another host":   change(func(f *frame.Frame) { f.Dst = withPort(s.stranger, 0) }),
 		"no error":          change(func(f *frame.Frame) { f.ICMP = &frame.ICMP{Type: 200} }),
 		"longer than it is": change(func(f *frame.Frame) { f.Lies.IPLength = new(uint16(900)) }),
+		"of no length":      change(lengthen(0)),
+		"shorter than what it quotes": change(func(f *frame.Frame) {
+			f.Payload = f.Payload[:len(f.Payload)-12] // 8 bytes of TCP
+			lengthen(len(frame.Must(*f)) - behindEthernet(f) - 1)(f)
+		}),
 	} {
 		t.Run(name, func(t *testing.T) { s.untouched(t, at, build(t, in)) })
 	}
@@ -281,6 +286,14 @@ func testErrorRefused(t *testing.T, s stand) {
 		stray := change(func(f *frame.Frame) { f.Payload = other(func(q *frame.Frame) { q.Dst = s.nextClient() }) })
 		s.untouched(t, at, build(t, stray))
 	}
+	t.Run("padded", func(t *testing.T) {
+		padded := change(func(f *frame.Frame) { f.Payload, f.Length = f.Payload[:len(f.Payload)-12], 120+4*len(s.tags) })
+		in := build(t, padded)
+		out := s.check(t, at, in, expected{verdict: c.forwarded(fromClient), counts: c.reported(fromClient, in)})
+		if !s.svc.Mode.Tunnels() {
+			mustRig(t, sameResidue(in, out))
+		}
+	})
 	dying := build(t, change(func(f *frame.Frame) { f.TTL = new(uint8(1)) }))
 	s.check(t, at, dying, expected{verdict: xdpDrop, counts: dropped("ttl", dying)})
 }
@@ -302,6 +315,9 @@ func testEcho(t *testing.T, s stand) {
 	out := in
 	out.Src, out.Dst, out.SrcMAC, out.DstMAC, out.ICMP, out.TTL = in.Dst, in.Src, in.DstMAC, in.SrcMAC, &answer, new(uint8(64))
 	s.check(t, s.ext, build(t, in), expected{verdict: xdpTX, out: build(t, out)})
+	short := in
+	lengthen(behindIP(short) + 7)(&short)
+	s.untouched(t, s.ext, build(t, short))
 	odd := in
 	odd.ICMP = &frame.ICMP{Type: ask.Type, Code: 1}
 	s.untouched(t, s.ext, build(t, odd))
