@@ -126,6 +126,8 @@ var ailments = []ailment{
 		Warn, "interface int0", "4 receive queues for the 8", "ethtool -L far0 tx 4"},
 	{"one queue", func(f *fake, _ *config.Settings) { change(f, "ext0", func(c *card) { c.RXQueues = 1 }) },
 		Warn, "interface ext0", "of 4 processors one", "ethtool -L"},
+	{"VLAN tags taken off", func(f *fake, _ *config.Settings) { change(f, "int0", func(c *card) { c.Untags = true }) },
+		Warn, "interface int0", "tags of int0.7", "rxvlan off"},
 	{"LRO", func(f *fake, _ *config.Settings) { change(f, "ext0", func(c *card) { c.LRO = true }) },
 		Warn, "interface ext0", "large receive offload", "ethtool -K ext0 lro off"},
 	{"GRO and generic", func(f *fake, s *config.Settings) {

@@ -85,6 +85,8 @@ type card struct {
 	Pieces bool
 	// GRO and LRO say that the kernel or the card joins packets on arrival.
 	GRO, LRO bool
+	// Untags says that the card takes the VLAN tag off on arrival.
+	Untags bool
 	// Peer says that this is a veth, PeerHere that its far end is in this
 	// namespace, so that what follows is known.
 	Peer           bool
