@@ -145,6 +145,8 @@ func TestUsage(t *testing.T) {
 		{"synflood --mode gue", "--mode \"gue\""},
 		{"synflood --lasts 0s", "--lasts 0s"},
 		{"synflood --flows 1000000", "--flows 1000000"},
+		{"ring --size 8", "--size \"8\""},
+		{"ring --size 513x8", "1 to 512 services"},
 		{"proxy --megabytes 0", "--megabytes"},
 	} {
 		var out, complaint bytes.Buffer
