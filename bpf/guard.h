@@ -4,8 +4,9 @@
  * all else at a SYN only: what is established is never cut by the guard.
  *
  * Under pressure, when more handshakes begin than their table can hold for as
- * long as a client may need, or than would leave half of a source pool free, an unknown source is answered by a SYN-ACK whose
- * ack number is a keyed cookie instead of the SYN's successor. A real stack
+ * long as a client may need, or than would leave half of a source pool free, an
+ * unknown source is answered by a SYN-ACK whose ack number is a keyed cookie
+ * instead of the SYN's successor. A real stack
  * refuses it with a RST that repeats the cookie (RFC 9293, section 3.10.7.3)
  * and sends its SYN again a second later; by then the source is known. Nothing
  * is kept for sources that forge their address, and no SYN is dropped by lot.
@@ -19,8 +20,8 @@
 #define COOKIE_EPOCH_SHIFT 6 /* ticks: a cookie is good for one to two minutes */
 #define COOKIE_SALT 0x636f6f6b69650000ull
 
-/* Whether the rule holds now; if so, it has kept the packet out. Atomic: a
- * rule is shared by all CPUs. */
+/* Whether the rule holds now; if so, it has met the packet. Atomic: a rule is
+ * shared by all CPUs. */
 static __always_inline int rule_holds(struct rule *r, const struct packet *p)
 {
 	if (!r || (r->until && bpf_ktime_get_ns() >= r->until))
@@ -32,11 +33,17 @@ static __always_inline int rule_holds(struct rule *r, const struct packet *p)
 	return 1;
 }
 
-static __always_inline int guard_exempt(const struct control *c, const struct packet *p)
+static __always_inline int is_syn(const struct packet *p)
+{
+	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+/* The rule by which nothing keeps the packet out. */
+static __always_inline struct rule *exemption(const struct control *c, const struct packet *p)
 {
 	struct prefix key = { .length = PREFIX_WHOLE, .v6 = p->v6, .addr = p->src };
 
-	return c->guard & GUARD_EXEMPT && bpf_map_lookup_elem(&exempts, &key);
+	return c->guard & GUARD_EXEMPT ? bpf_map_lookup_elem(&exempts, &key) : NULL;
 }
 
 /* Whether the packet's sender is denied altogether. */
@@ -44,14 +51,29 @@ __noinline int guard_denies(const struct packet *p)
 {
 	struct prefix key = { .length = PREFIX_WHOLE };
 	struct control *c = control();
-	struct rule *r;
+	struct rule *r, *e;
 
 	if (!p || !c)
 		return 0;
 	key.v6 = p->v6;
 	key.addr = p->src;
 	r = bpf_map_lookup_elem(&denies, &key);
-	return r && !guard_exempt(c, p) && rule_holds(r, p);
+	if (!r)
+		return 0;
+	e = exemption(c, p);
+	if (!e)
+		return rule_holds(r, p);
+	/* What begins a connection is counted by guard_syn. */
+	if (!is_syn(p))
+		rule_holds(e, p);
+	return 0;
+}
+
+static __always_inline int denied(const struct packet *p)
+{
+	struct control *c = control();
+
+	return c && c->guard & GUARD_DENY && guard_denies(p);
 }
 
 static __always_inline int banned(const struct control *c, const struct packet *p, const struct addr *source)
@@ -122,7 +144,7 @@ __noinline enum drop_reason guard_syn(const struct packet *p, int steered, __u32
 
 	if (!p || !c)
 		return DROP_NONE;
-	if (!c->guard || guard_exempt(c, p))
+	if (!c->guard || rule_holds(exemption(c, p), p))
 		return DROP_NONE;
 	source_of(&key, &p->src);
 	if (banned(c, p, &key))

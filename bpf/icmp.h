@@ -63,7 +63,7 @@ __noinline int quote_read(struct xdp_md *ctx, const struct packet *p, struct quo
 	four = data + p->l3;
 	six = data + p->l3;
 	if (p->v6) {
-		if ((void *)(six + 1) > end || !is_error(p, six->icmp.type))
+		if (p->length < sizeof(*six) || (void *)(six + 1) > end || !is_error(p, six->icmp.type))
 			return 0;
 		if (six->quoted.version != 6 || six->quoted.nexthdr != IPPROTO_TCP)
 			return 0;
@@ -74,7 +74,7 @@ __noinline int quote_read(struct xdp_md *ctx, const struct packet *p, struct quo
 		q->seq = bpf_ntohl(six->seq);
 		return 1;
 	}
-	if ((void *)(four + 1) > end || !is_error(p, four->icmp.type))
+	if (p->length < sizeof(*four) || (void *)(four + 1) > end || !is_error(p, four->icmp.type))
 		return 0;
 	if (four->quoted.version != 4 || four->quoted.ihl != 5 || four->quoted.protocol != IPPROTO_TCP ||
 	    four->quoted.frag_off & bpf_htons(IPV4_OFFSET_MASK))
@@ -108,14 +108,16 @@ static __always_inline void quote_tcp(__be16 *ports, __be32 *seq, __u16 *check, 
 	delta_word(icmp, was, *check);
 }
 
-static __always_inline __u16 *quoted_check(void *behind, void *end)
+/* Behind the quote there are that many more bytes in the packet; in the frame
+ * there may be others. */
+static __always_inline __u16 *quoted_check(void *behind, __u32 more, void *end)
 {
 	__u16 *check = behind + QUOTED_CHECK;
 
-	return (void *)(check + 1) <= end ? check : NULL;
+	return more >= QUOTED_CHECK + sizeof(*check) && (void *)(check + 1) <= end ? check : NULL;
 }
 
-static __always_inline void quote_write_v4(struct icmp_v4 *m, void *end, const struct envelope *e)
+static __always_inline void quote_write_v4(struct icmp_v4 *m, __u32 more, void *end, const struct envelope *e)
 {
 	struct delta ip = {}, quoted = {}, tcp = {}, icmp = {}, idle = {};
 	__u16 was = m->quoted.check;
@@ -128,11 +130,11 @@ static __always_inline void quote_write_v4(struct icmp_v4 *m, void *end, const s
 	delta_apply(&quoted, &m->quoted.check);
 	icmp.sum = quoted.sum;
 	delta_word(&icmp, was, m->quoted.check);
-	quote_tcp(&m->sport, &m->seq, quoted_check(m + 1, end), &e->quote, &tcp, &icmp);
+	quote_tcp(&m->sport, &m->seq, quoted_check(m + 1, more, end), &e->quote, &tcp, &icmp);
 	delta_apply(&icmp, &m->icmp.check);
 }
 
-static __always_inline void quote_write_v6(struct icmp_v6 *m, void *end, const struct envelope *e)
+static __always_inline void quote_write_v6(struct icmp_v6 *m, __u32 more, void *end, const struct envelope *e)
 {
 	struct delta tcp = {}, icmp = {};
 
@@ -142,7 +144,7 @@ static __always_inline void quote_write_v6(struct icmp_v6 *m, void *end, const s
 	rewrite_v6(&m->quoted.saddr, &e->quote.src, &tcp);
 	rewrite_v6(&m->quoted.daddr, &e->quote.dst, &tcp);
 	icmp.sum += tcp.sum;
-	quote_tcp(&m->sport, &m->seq, quoted_check(m + 1, end), &e->quote, &tcp, &icmp);
+	quote_tcp(&m->sport, &m->seq, quoted_check(m + 1, more, end), &e->quote, &tcp, &icmp);
 	delta_apply(&icmp, &m->icmp.check);
 }
 
@@ -179,13 +181,13 @@ __noinline int quote_write(struct xdp_md *ctx, const struct packet *p, const str
 	if (p->v6) {
 		if ((void *)(six + 1) > end)
 			return 0;
-		quote_write_v6(six, end, e);
+		quote_write_v6(six, p->length - sizeof(*six), end, e);
 		lower_mtu(&six->icmp, e->less, 1);
 		return 1;
 	}
 	if ((void *)(four + 1) > end)
 		return 0;
-	quote_write_v4(four, end, e);
+	quote_write_v4(four, p->length - sizeof(*four), end, e);
 	lower_mtu(&four->icmp, e->less, 0);
 	return 1;
 }
@@ -313,6 +315,8 @@ static __noinline int error_to_client(struct xdp_md *ctx, const struct frame *f,
 	svc = bpf_map_lookup_elem(&services, &id);
 	if (!svc)
 		return XDP_PASS;
+	if (denied(&x->p))
+		return drop(&x->p, DROP_DENIED);
 	x->w.cached = 0;
 	reason = client_hop(ctx, &x->p, &svc->vip, &x->a.client, &x->w);
 	if (reason)
@@ -352,7 +356,8 @@ __noinline int echo_reply(struct xdp_md *ctx, const struct packet *p)
 	four = data + p->l3;
 	six = data + p->l3;
 	if (p->v6) {
-		if ((void *)(six + 1) > end || six->icmp.type != ICMPV6_ECHO || six->icmp.code)
+		if (p->length < sizeof(*six) || (void *)(six + 1) > end || six->icmp.type != ICMPV6_ECHO ||
+		    six->icmp.code)
 			return 0;
 		six->icmp.type = ICMPV6_ECHO_REPLY;
 		delta_word(&d, bpf_htons(ICMPV6_ECHO << 8), bpf_htons(ICMPV6_ECHO_REPLY << 8));
@@ -361,7 +366,8 @@ __noinline int echo_reply(struct xdp_md *ctx, const struct packet *p)
 		__builtin_memcpy(&six->ip.daddr, &p->src, sizeof(p->src));
 		six->ip.hop_limit = ICMP_TTL;
 	} else {
-		if ((void *)(four + 1) > end || four->icmp.type != ICMP_ECHO || four->icmp.code)
+		if (p->length < sizeof(*four) || (void *)(four + 1) > end || four->icmp.type != ICMP_ECHO ||
+		    four->icmp.code)
 			return 0;
 		four->icmp.type = ICMP_ECHO_REPLY;
 		delta_word(&d, bpf_htons(ICMP_ECHO << 8), bpf_htons(ICMP_ECHO_REPLY << 8));

@@ -88,11 +88,6 @@ static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, co
 	return reset_reply(ctx, p);
 }
 
-static __always_inline int is_syn(const struct packet *p)
-{
-	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-}
-
 /* First of all stages that know the packet is ours. */
 static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc)
 {
@@ -265,13 +260,12 @@ static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, st
 static __noinline int echo_packet(struct xdp_md *ctx, const struct packet *p)
 {
 	struct vip *vip = bpf_map_lookup_elem(&vips, &p->dst);
-	struct control *c = control();
 
-	if (!vip || !c)
+	if (!vip)
 		return XDP_PASS;
 	if (!owned(vip->owner))
 		return drop(p, DROP_NOT_OWNER);
-	if (c->guard & GUARD_DENY && guard_denies(p))
+	if (denied(p))
 		return drop(p, DROP_DENIED);
 	return echo_reply(ctx, p) ? XDP_TX : XDP_PASS;
 }
@@ -289,11 +283,12 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 	if (!addr_equal(&x->q.src, &x->p.dst))
 		return XDP_PASS;
 	svc = service(&x->q.src, x->q.sport, &id);
-	if (svc && svc->mode != MODE_SSHD) {
-		if (!owned(svc->owner))
-			return drop(&x->p, DROP_NOT_OWNER);
+	if (svc && svc->mode != MODE_SSHD && !owned(svc->owner))
+		return drop(&x->p, DROP_NOT_OWNER);
+	if (svc && denied(&x->p))
+		return drop(&x->p, DROP_DENIED);
+	if (svc && svc->mode != MODE_SSHD)
 		return error_to_backend(ctx, f, x, svc, id);
-	}
 	to.addr = x->q.dst;
 	to.port = x->q.dport;
 	host = bpf_map_lookup_elem(&hosts, &to);

@@ -62,11 +62,17 @@ static __always_inline void source_opened(const struct addr *client)
 		__sync_fetch_and_add(&s->flows, 1);
 }
 
-/* One ended. Those that began before the limit was set were not counted. */
+/* One ended. Those that began before the limit was set were not counted, nor are
+ * those of a source that was forgotten. */
 static __always_inline void source_closed(const struct addr *client)
 {
-	struct source *s = flows_limited() ? source_at(client) : NULL;
+	struct source *s;
+	struct addr key;
 
+	if (!flows_limited())
+		return;
+	source_of(&key, client);
+	s = source_find(&key);
 	if (s && s->flows > 0)
 		__sync_fetch_and_add(&s->flows, -1);
 }

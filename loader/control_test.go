@@ -1,7 +1,6 @@
 package loader_test
 
 import (
-	"net/netip"
 	"testing"
 
 	"sluice/internal/nettest/frame"
@@ -39,15 +38,9 @@ func TestSetPorts(t *testing.T) {
 // and a new process keeps to what the last one said.
 func TestSetResetUnknown(t *testing.T) {
 	t.Parallel()
-	n, _ := pair(t, "a")
-	o := testOptions(t)
-	o.Interfaces = []string{"a"}
+	n, o := alone(t)
 	dp := openIn(t, n, o)
-	listen := netip.MustParseAddrPort("192.0.2.3:22")
-	must(t, dp.PutService(testService, loader.Service{Listen: listen, Mode: loader.ModeNAT}))
-	must(t, dp.Publish(testService))
-	index, err := n.Index("a")
-	must(t, err)
+	listen, index := serveOn(t, dp, n, loader.ModeNAT)
 	want := func(what string, verdict uint32) {
 		t.Helper()
 		must(t, n.Do(func() error {

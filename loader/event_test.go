@@ -126,15 +126,9 @@ func wantRefusal(t *testing.T, g *gateway, events <-chan loader.Event) {
 // What finds the ring buffer full is counted and not waited for.
 func TestEventsLost(t *testing.T) {
 	t.Parallel()
-	n, _ := pair(t, "a")
-	o := testOptions(t)
-	o.Interfaces = []string{"a"}
+	n, o := alone(t)
 	dp := openIn(t, n, o)
-	listen := netip.MustParseAddrPort("192.0.2.3:22")
-	must(t, dp.PutService(testService, loader.Service{Listen: listen, Mode: loader.ModeDSR}))
-	must(t, dp.Publish(testService))
-	index, err := n.Index("a")
-	must(t, err)
+	listen, index := serveOn(t, dp, n, loader.ModeDSR)
 	// 1 MiB of records of 72 bytes and 8 of the kernel's.
 	const fits, count = 1 << 20 / 80, 20_000
 	must(t, n.Do(func() error {

@@ -4,40 +4,22 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"runtime"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"sluice/internal/nettest/frame"
+	"sluice/internal/nettest/progrun"
 )
 
 // feeder runs the steering program on frames of one shape, millions of them:
-// ports and numbers are patched in place, and the system call is made by hand.
-// Checksums are wrong then, which the programs do not look at.
+// ports and numbers are patched in place. Checksums are wrong then, which the
+// programs do not look at.
 //
 // Its thread must be in the gateway's namespace.
 type feeder struct {
 	in, out []byte
-	ctx     xdpMD
-	attr    progRun
-	pin     runtime.Pinner
+	call    *progrun.Call
 	l4      int // offset of the TCP header
-}
-
-// xdpMD is struct xdp_md.
-type xdpMD struct{ data, dataEnd, dataMeta, ingress, queue, egress uint32 }
-
-// progRun is the part of union bpf_attr that BPF_PROG_RUN reads.
-type progRun struct {
-	prog, verdict               uint32
-	sizeIn, sizeOut             uint32
-	in, out                     uint64
-	repeat, duration            uint32
-	ctxSizeIn, ctxSizeOut       uint32
-	ctxIn, ctxOut               uint64
-	flags, cpu, batchSize, zero uint32
 }
 
 // newFeeder prepares frames like f that come in by an interface.
@@ -46,21 +28,11 @@ func newFeeder(prog *ebpf.Program, ingress int, f frame.Frame) *feeder {
 	if f.Src.Addr().Is6() {
 		p.l4 = 14 + 40
 	}
-	p.ctx = xdpMD{dataEnd: uint32(len(p.in)), ingress: uint32(ingress)}
-	for _, at := range []any{&p.in[0], &p.out[0], &p.ctx} {
-		p.pin.Pin(at)
-	}
-	p.attr = progRun{
-		prog:      uint32(prog.FD()),
-		in:        uint64(uintptr(unsafe.Pointer(&p.in[0]))),
-		out:       uint64(uintptr(unsafe.Pointer(&p.out[0]))),
-		ctxIn:     uint64(uintptr(unsafe.Pointer(&p.ctx))),
-		ctxSizeIn: uint32(unsafe.Sizeof(p.ctx)),
-	}
+	p.call = progrun.New(prog, p.in, p.out, ingress)
 	return p
 }
 
-func (p *feeder) close() { p.pin.Unpin() }
+func (p *feeder) close() { p.call.Close() }
 
 // from makes the frame one of another sender.
 func (p *feeder) from(src netip.AddrPort) {
@@ -106,17 +78,15 @@ const (
 	xdpRedirect = 4
 )
 
-const bpfProgRun = 10
-
 // run returns the verdict. With look the frame that came out can be looked at.
 func (p *feeder) run(look bool) (uint32, error) {
-	p.attr.sizeIn, p.attr.sizeOut = uint32(len(p.in)), 0
+	do := p.call.Blind
 	if look {
-		p.attr.sizeOut = uint32(len(p.out))
+		do = p.call.Do
 	}
-	_, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgRun, uintptr(unsafe.Pointer(&p.attr)), unsafe.Sizeof(p.attr))
-	if errno != 0 {
-		return 0, fmt.Errorf("run steering program: %v", errno)
+	r, err := do()
+	if err != nil {
+		return 0, fmt.Errorf("run steering program: %v", err)
 	}
-	return p.attr.verdict, nil
+	return r.Verdict, nil
 }

@@ -94,23 +94,11 @@ func hold(t *testing.T, n *nettest.Namespace, at netip.AddrPort, banner string, 
 	t.Helper()
 	l, err := n.Listen(at)
 	must(t, err)
-	done := make(chan struct{})
-	t.Cleanup(func() {
-		l.Close()
-		<-done
+	nettest.AcceptForTest(t, l, func(c net.Conn) {
+		t.Cleanup(func() { c.Close() })
+		_, _ = io.WriteString(c, banner)
+		accepted <- c
 	})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			_, _ = io.WriteString(c, banner)
-			accepted <- c
-		}
-	}()
 }
 
 // open opens the dataplane in the gateway's namespace.
@@ -158,13 +146,9 @@ func (g *gateway) put(t *testing.T, s loader.Service) {
 
 func (g *gateway) nextHop(t *testing.T, b *nettest.Backend) loader.NextHop {
 	t.Helper()
-	index, err := g.GW.Index(nettest.InsideLink)
+	index, own, its, err := g.Beside(b)
 	must(t, err)
-	source, err := g.GW.MAC(nettest.InsideLink)
-	must(t, err)
-	destination, err := b.MAC(nettest.HostLink)
-	must(t, err)
-	return loader.NextHop{Interface: index, Source: source, Destination: destination, MTU: 1500, Ready: true}
+	return loader.NextHop{Interface: index, Source: own, Destination: its, MTU: 1500, Ready: true}
 }
 
 // dial opens a connection to the service as a client and reads the banner.

@@ -44,7 +44,7 @@ type Guard struct {
 	Challenge bool
 }
 
-// Rule is a denied prefix or a ban, and what it kept out.
+// Rule is a denied or exempt prefix or a ban, and what it kept out or let past.
 type Rule struct {
 	Prefix netip.Prefix
 	// Until is when a ban ends, by CLOCK_MONOTONIC; 0 is never.
@@ -151,12 +151,18 @@ func (d *Dataplane) setPrefixes(m *ebpf.Map, what string, prefixes []netip.Prefi
 }
 
 // Denied returns the denied prefixes and what they kept out.
-func (d *Dataplane) Denied() ([]Rule, error) {
-	m, err := rules(d.objs.Denies)
+func (d *Dataplane) Denied() ([]Rule, error) { return prefixes(d.objs.Denies, "denied") }
+
+// Exempt returns the exempt prefixes and what they let past: packets of denied
+// prefixes, and those that begin a connection.
+func (d *Dataplane) Exempt() ([]Rule, error) { return prefixes(d.objs.Exempts, "exempt") }
+
+func prefixes(m *ebpf.Map, what string) ([]Rule, error) {
+	all, err := rules(m)
 	if err != nil {
-		return nil, fmt.Errorf("read denied prefixes: %v", err)
+		return nil, fmt.Errorf("read %s prefixes: %v", what, err)
 	}
-	return sortedRules(m), nil
+	return sortedRules(all), nil
 }
 
 // SourcePrefix is what the guard takes for one client: an IPv4 address, or the

@@ -1,17 +1,23 @@
 package loader
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
+
+	"github.com/pires/go-proxyproto"
 
 	"sluice/internal/nettest/frame"
 )
 
 // consistent says what is wrong with what became of a frame.
 func (z *fuzzed) consistent(in, out []byte, v verdict, counts tally) error {
-	if (v == xdpPass || v == xdpDrop) && !bytes.Equal(in, out) {
-		return fmt.Errorf("a frame that is not sent on was changed")
+	if v == xdpPass && !bytes.Equal(in, out) {
+		return fmt.Errorf("a frame that is passed up was changed")
 	}
 	if !z.ours(in) && (v != xdpPass || counts.packets() != 0) {
 		return fmt.Errorf("a frame without any of our addresses is not passed, or counted")
@@ -29,6 +35,9 @@ func (z *fuzzed) consistent(in, out []byte, v verdict, counts tally) error {
 		}
 		return nil
 	case xdpTX, xdpRedirect:
+		if counts.packets() == 0 && v == xdpTX {
+			return echoed(in, out)
+		}
 		if moved+drops != 1 || drops == 1 && v != xdpTX {
 			return fmt.Errorf("sent and counted: %+v", counts)
 		}
@@ -50,17 +59,100 @@ func (z *fuzzed) sent(in, out []byte, counts tally) error {
 		return fmt.Errorf("a frame that is shorter than its IP length was sent on")
 	}
 	for id, m := range counts.Members {
-		if mode := z.services[z.d.members[id].Service].Mode; m.PacketsIn == 1 && mode.Tunnels() {
+		svc := z.services[z.d.members[id].Service]
+		if m.PacketsIn == 1 && svc.Mode.Tunnels() {
 			if err := outerRight(in, out); err != nil {
 				return err
 			}
 			out = unwrapped(in, out)
+		}
+		if m.PacketsIn == 1 && svc.Proxy && !isICMP(in) {
+			return sentBehind(in, out, m.Headers)
 		}
 	}
 	if len(in) != len(out) || ipLength(in) != ipLength(out) {
 		return fmt.Errorf("a frame of %d bytes and IP length %d leaves with %d and %d", len(in), ipLength(in), len(out), ipLength(out))
 	}
 	return sameResidue(in, out)
+}
+
+// sentBehind says what is wrong with a frame that goes to a server of PROXY
+// headers. What is cut off, the client sends again.
+func sentBehind(in, out []byte, headers uint64) error {
+	link, whole := linkLen(in), int(ipLength(in))
+	ip := in[link : link+whole]
+	head := 20
+	if ip[0]>>4 == 6 {
+		head = 40
+	}
+	tcp := ip[head:]
+	bare := head + int(tcp[12]>>4)*4
+	length, frameLength := int(ipLength(out)), len(out)
+	if headers == 1 {
+		h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(out[link+bare : link+length])))
+		if err != nil {
+			return err
+		}
+		if from, to := addresses(ip, head); h.SourceAddr.String() != from || h.DestinationAddr.String() != to {
+			return fmt.Errorf("the header says %s to %s, the packet %s to %s", h.SourceAddr, h.DestinationAddr, from, to)
+		}
+		size := int(headerLen(h.SourceAddr.(*net.TCPAddr).AddrPort()))
+		length, frameLength = length-size, frameLength-size
+	}
+	asItWas := length == whole && frameLength == len(in)
+	cut := length == bare && frameLength == link+bare
+	syn := frame.Flags(tcp[13])&frame.SYN != 0
+	if !asItWas && (!cut || headers == 0 && !syn) {
+		return fmt.Errorf("%d bytes with %d of IP leave with %d and %d, %d headers apart", len(in), whole, frameLength, length, headers)
+	}
+	return sameResidue(in, out)
+}
+
+// addresses are who sent an IP packet of TCP, and to whom.
+func addresses(ip []byte, head int) (from, to string) {
+	at := func(addr, port []byte) string {
+		a, _ := netip.AddrFromSlice(addr)
+		return netip.AddrPortFrom(a, binary.BigEndian.Uint16(port)).String()
+	}
+	size := 16
+	if head == 20 {
+		size = 4
+	}
+	return at(ip[head-2*size:head-size], ip[head:]), at(ip[head-size:head], ip[head+2:])
+}
+
+// echoed says what is wrong with the answer to an echo request.
+func echoed(in, out []byte) error {
+	link := linkLen(in)
+	if !isICMP(in) || len(in) != len(out) || ipLength(in) != ipLength(out) {
+		return fmt.Errorf("answered without being counted")
+	}
+	ip, icmp := residues(out)
+	if _, was := residues(in); ip != 0 || icmp != was {
+		return fmt.Errorf("checksums of the answer are off by %#x (IP) and %#x (ICMP), on the way in by %#x", ip, icmp, was)
+	}
+	head := 20
+	if in[link]>>4 == 6 {
+		head = 40
+	}
+	asked, answered := in[link+head], out[link+head]
+	if !(asked == 8 && answered == 0) && !(asked == 128 && answered == 129) {
+		return fmt.Errorf("ICMP type %d was answered by %d", asked, answered)
+	}
+	return nil
+}
+
+// behindIP is the length of the IP header of a frame without options.
+func behindIP(f frame.Frame) int {
+	if f.Dst.Addr().Is4() {
+		return 20
+	}
+	return 40
+}
+
+func isICMP(b []byte) bool {
+	ip := b[linkLen(b):]
+	return ip[0]>>4 == 4 && ip[9] == frame.ProtoICMP || ip[0]>>4 == 6 && ip[6] == frame.ProtoICMPv6
 }
 
 // outerRight checks the outer headers of a frame. The checksum of UDP is made
@@ -132,13 +224,19 @@ func sameResidue(in, out []byte) error {
 	return nil
 }
 
-// residues are the sums of what the checksums of IPv4 and TCP cover, 0 if they
-// are right. The frame has no IP options or extensions, or it is not steered.
+// residues are the sums of what the checksums of IPv4 and of TCP or ICMP cover,
+// 0 if they are right. The frame has no IP options or extensions, or it is not
+// steered.
 func residues(b []byte) (ip, tcp uint16) {
 	length := int(ipLength(b))
 	at := linkLen(b)
 	p := b[at : at+length]
-	if p[0]>>4 == 4 {
+	switch {
+	case p[0]>>4 == 4 && p[9] == frame.ProtoICMP:
+		return residue(p[:20]), residue(append(bytes.Clone(p[20:]), 0, 0, 0, 0))
+	case p[0]>>4 == 6 && p[6] == frame.ProtoICMPv6:
+		return 0, residue(append(bytes.Clone(p[8:]), 0, frame.ProtoICMPv6, byte((length-40)>>8), byte(length-40)))
+	case p[0]>>4 == 4:
 		return residue(p[:20]), residue(append(bytes.Clone(p[12:]), 0, 6, byte((length-20)>>8), byte(length-20)))
 	}
 	return 0, residue(append(bytes.Clone(p[8:]), 0, 6, byte((length-40)>>8), byte(length-40)))

@@ -62,7 +62,9 @@ func testGuard(t *testing.T, r *rig) {
 	r.plain(t, []kind{hide}, testExempt)
 	r.plain(t, []kind{hide}, testFamilies)
 	r.plain(t, steering, testRate)
-	r.plain(t, natKinds, testSourceFull)
+	r.plain(t, steering, testSourceFull)
+	r.plain(t, []kind{hide}, testSourceIsNetwork)
+	r.plain(t, steering, testSourceForgotten)
 	r.plain(t, []kind{hide, dsr}, testChallenge)
 	r.plain(t, []kind{hide, dsr}, testPressure)
 }
@@ -163,6 +165,16 @@ func testExempt(t *testing.T, s stand) {
 		c.play(t, handshake())
 		c.play(t, []step{{flags: frame.ACK, data: "x", state: FlowEstablished}})
 	}
+	for name, want := range map[string]struct {
+		read func() ([]Rule, error)
+		kept uint64
+	}{"denied": {s.d.Denied, 0}, "exempt": {s.d.Exempt, 9}} {
+		rules, err := want.read()
+		mustRig(t, err)
+		if len(rules) != 1 || rules[0].Prefix != p || rules[0].Packets != want.kept {
+			t.Errorf("%s: %+v, want one rule for %s that met %d packets", name, rules, p, want.kept)
+		}
+	}
 }
 
 // testFamilies: a prefix of one family says nothing about the other, although
@@ -207,7 +219,7 @@ func testSourceFull(t *testing.T, s stand) {
 	from := s.nextClient()
 	flow := func(port uint16) *talk {
 		c := s.talkOf(t, netip.AddrPortFrom(from.Addr(), port))
-		c.play(t, handshake())
+		c.greet(t)
 		return c
 	}
 	first := flow(1001)
@@ -216,6 +228,36 @@ func testSourceFull(t *testing.T, s stand) {
 	c.play(t, []step{{flags: frame.SYN, does: refused, why: "source_full", service: refusedOnce}})
 	first.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
 	flow(1003)
+}
+
+// testSourceIsNetwork: in IPv6 a client is its /64, in IPv4 one address.
+func testSourceIsNetwork(t *testing.T, s stand) {
+	s.guarded(t, Guard{FlowsPerSource: 1})
+	from := s.nextClient()
+	s.talkOf(t, from).play(t, handshake())
+	beside := from.Addr().As16()
+	beside[15] ^= 0x80
+	second := step{flags: frame.SYN, does: refused, why: "source_full", service: refusedOnce}
+	if from.Addr().Is4() {
+		second = step{flags: frame.SYN, first: true}
+	}
+	s.talkOf(t, netip.AddrPortFrom(netip.AddrFrom16(beside).Unmap(), from.Port())).play(t, []step{second})
+	if from.Addr().Is6() {
+		beside[7] ^= 0x80
+		s.talkOf(t, netip.AddrPortFrom(netip.AddrFrom16(beside), from.Port())).play(t, handshake())
+	}
+}
+
+// testSourceForgotten: the end of a flow says nothing of a source that is known
+// no more.
+func testSourceForgotten(t *testing.T, s stand) {
+	s.guarded(t, Guard{FlowsPerSource: 2})
+	c := s.established(t, 0)
+	s.forgetSources(t)
+	c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
+	if hasKey[bpfAddr](s.d.objs.Sources) {
+		t.Error("the end of a flow made an entry for its source")
+	}
 }
 
 // press makes the programs feel pressure until the end of the test.

@@ -36,12 +36,18 @@ func withMSS(f *frame.Frame) { f.Options = frame.Options(frame.MSS(1460), frame.
 func (s stand) established(t *testing.T, which int) *talk {
 	t.Helper()
 	c := s.talk(t, which)
-	if s.svc.Mode.OneWay() {
+	c.greet(t)
+	return c
+}
+
+// greet plays the handshake as the mode sees it.
+func (c *talk) greet(t *testing.T) {
+	t.Helper()
+	if c.svc.Mode.OneWay() {
 		c.play(t, dsrHandshake())
 	} else {
 		c.play(t, handshake())
 	}
-	return c
 }
 
 // scenarios of a whole connection in nat, from SYN to the end.

@@ -37,6 +37,68 @@ func testICMP(t *testing.T, r *rig) {
 	r.plain(t, oneWay, testErrorByRing)
 	r.plain(t, steering, testErrorRefused)
 	r.plain(t, steering, testEcho)
+	r.plain(t, steering, testErrorDenied)
+	r.plain(t, natKinds, testErrorBackDenied)
+	r.plain(t, []kind{local}, testErrorLocalDenied)
+}
+
+// deniedOnly checks that an error is dropped where its sender is denied, but not
+// where only others are: those it concerns among them.
+func (s stand) deniedOnly(t *testing.T, c *talk, at iface, in frame.Frame, otherwise expected) {
+	t.Helper()
+	b := build(t, in)
+	t.Run("others", func(t *testing.T) {
+		s.guarded(t, Guard{Deny: []netip.Prefix{SourcePrefix(c.client.Addr())}})
+		s.check(t, at, b, otherwise)
+	})
+	t.Run("its sender", func(t *testing.T) {
+		s.guarded(t, Guard{Deny: []netip.Prefix{around(in.Src.Addr())}})
+		s.check(t, at, b, expected{verdict: xdpDrop, counts: dropped("denied", b)})
+	})
+	t.Run("its sender, but exempt", func(t *testing.T) {
+		s.guarded(t, Guard{Deny: []netip.Prefix{around(in.Src.Addr())}, Exempt: []netip.Prefix{SourcePrefix(in.Src.Addr())}})
+		s.check(t, at, b, otherwise)
+	})
+}
+
+// testErrorDenied: who may send nothing to a VIP may not tell of errors either.
+func testErrorDenied(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	sent := frame.Frame{Src: c.svc.Listen, Dst: c.client, Flags: frame.ACK, Payload: []byte("data")}
+	for name, e := range icmpErrors(s.client.Is4()) {
+		t.Run(name, func(t *testing.T) {
+			at, in := c.report(fromClient, outsider(s.client), e, packet(t, sent, 20))
+			in.Dst = withPort(s.vip, 0)
+			s.deniedOnly(t, c, at, in, expected{verdict: c.forwarded(fromClient), counts: c.reported(fromClient, build(t, in))})
+		})
+	}
+}
+
+// testErrorBackDenied: nor of errors about what went to a backend.
+func testErrorBackDenied(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	c.both(t, step{}, step{})
+	_, sent := c.segment(fromClient, frame.ACK, "data of a client")
+	at, in := c.report(fromBackend, outsider(s.client), icmpErrors(s.client.Is4())["port unreachable"], packet(t, c.translated(fromClient, sent), 20))
+	in.Dst = withPort(c.source.Addr(), 0)
+	s.deniedOnly(t, c, at, in, expected{verdict: c.forwarded(fromBackend), counts: c.reported(fromBackend, build(t, in))})
+}
+
+// testErrorLocalDenied: nor to a VIP that ends here.
+func testErrorLocalDenied(t *testing.T, s stand) {
+	c := s.talkOf(t, s.nextClient())
+	sent := frame.Frame{Src: c.svc.Listen, Dst: c.client, Flags: frame.ACK, Payload: []byte("data")}
+	at, in := c.report(fromClient, outsider(s.client), icmpErrors(s.client.Is4())["port unreachable"], packet(t, sent, 20))
+	in.Dst = withPort(s.vip, 0)
+	s.deniedOnly(t, c, at, in, expected{verdict: xdpPass, out: build(t, in)})
+}
+
+// outsider is an address far from all others of a family.
+func outsider(of netip.Addr) netip.Addr {
+	if of.Is4() {
+		return addr("203.0.113.9")
+	}
+	return addr("2001:db8:bad::9")
 }
 
 // packet is the IP packet of a frame, quoted bytes of its TCP segment in.
@@ -212,6 +274,11 @@ func testErrorRefused(t *testing.T, s stand) {
 		"to another host":   change(func(f *frame.Frame) { f.Dst = withPort(s.stranger, 0) }),
 		"no error":          change(func(f *frame.Frame) { f.ICMP = &frame.ICMP{Type: 200} }),
 		"longer than it is": change(func(f *frame.Frame) { f.Lies.IPLength = new(uint16(900)) }),
+		"of no length":      change(lengthen(0)),
+		"shorter than what it quotes": change(func(f *frame.Frame) {
+			f.Payload = f.Payload[:len(f.Payload)-12] // 8 bytes of TCP
+			lengthen(len(frame.Must(*f)) - behindEthernet(f) - 1)(f)
+		}),
 	} {
 		t.Run(name, func(t *testing.T) { s.untouched(t, at, build(t, in)) })
 	}
@@ -219,6 +286,14 @@ func testErrorRefused(t *testing.T, s stand) {
 		stray := change(func(f *frame.Frame) { f.Payload = other(func(q *frame.Frame) { q.Dst = s.nextClient() }) })
 		s.untouched(t, at, build(t, stray))
 	}
+	t.Run("padded", func(t *testing.T) {
+		padded := change(func(f *frame.Frame) { f.Payload, f.Length = f.Payload[:len(f.Payload)-12], 120+4*len(s.tags) })
+		in := build(t, padded)
+		out := s.check(t, at, in, expected{verdict: c.forwarded(fromClient), counts: c.reported(fromClient, in)})
+		if !s.svc.Mode.Tunnels() {
+			mustRig(t, sameResidue(in, out))
+		}
+	})
 	dying := build(t, change(func(f *frame.Frame) { f.TTL = new(uint8(1)) }))
 	s.check(t, at, dying, expected{verdict: xdpDrop, counts: dropped("ttl", dying)})
 }
@@ -240,6 +315,9 @@ func testEcho(t *testing.T, s stand) {
 	out := in
 	out.Src, out.Dst, out.SrcMAC, out.DstMAC, out.ICMP, out.TTL = in.Dst, in.Src, in.DstMAC, in.SrcMAC, &answer, new(uint8(64))
 	s.check(t, s.ext, build(t, in), expected{verdict: xdpTX, out: build(t, out)})
+	short := in
+	lengthen(behindIP(short) + 7)(&short)
+	s.untouched(t, s.ext, build(t, short))
 	odd := in
 	odd.ICMP = &frame.ICMP{Type: ask.Type, Code: 1}
 	s.untouched(t, s.ext, build(t, odd))

@@ -3,6 +3,7 @@ package loader_test
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,27 @@ func openIn(t *testing.T, n *nettest.Namespace, o loader.Options) *loader.Datapl
 	dp, err := tryOpen(t, n, o)
 	must(t, err)
 	return dp
+}
+
+// alone is a namespace with one link, and options that attach to it.
+func alone(t *testing.T) (*nettest.Namespace, loader.Options) {
+	t.Helper()
+	n, _ := pair(t, "a")
+	o := testOptions(t)
+	o.Interfaces = []string{"a"}
+	return n, o
+}
+
+// serveOn makes a service without a backend. It returns where that listens, and
+// by which link its packets come.
+func serveOn(t *testing.T, dp *loader.Dataplane, n *nettest.Namespace, mode loader.Mode) (netip.AddrPort, int) {
+	t.Helper()
+	listen := netip.MustParseAddrPort("192.0.2.3:22")
+	must(t, dp.PutService(testService, loader.Service{Listen: listen, Mode: mode}))
+	must(t, dp.Publish(testService))
+	index, err := n.Index("a")
+	must(t, err)
+	return listen, index
 }
 
 // bare is a namespace without links, and options that attach to none.

@@ -1,7 +1,6 @@
 package steering
 
 import (
-	"context"
 	"maps"
 	"net/netip"
 	"time"
@@ -37,23 +36,6 @@ type drainer struct {
 	empty map[netip.AddrPort]time.Duration
 	// told is what the last event said.
 	told map[netip.AddrPort]Drain
-}
-
-// followDrains ends drains until ctx is done.
-func (t *Table) followDrains(ctx context.Context) error {
-	d := newDrainer(t)
-	ticks := time.NewTicker(drainPeriod)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticks.C:
-			if err := d.tick(); err != nil {
-				t.log.Error("drains not followed", "error", err)
-			}
-		}
-	}
 }
 
 func newDrainer(t *Table) *drainer {

@@ -1,7 +1,6 @@
 package steering
 
 import (
-	"context"
 	"time"
 
 	"sluice/loader"
@@ -10,24 +9,8 @@ import (
 // loadPeriod is how old the loads may be that select: connections goes by.
 const loadPeriod = 100 * time.Millisecond
 
-// publishLoads tells the dataplane how many flows the members have, until ctx is
-// done.
-func (t *Table) publishLoads(ctx context.Context) error {
-	ticks := time.NewTicker(loadPeriod)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticks.C:
-			if err := t.tellLoads(); err != nil {
-				t.log.Error("loads not told", "error", err)
-			}
-		}
-	}
-}
-
-// tellLoads does it once, where anybody wants to know.
+// tellLoads tells the dataplane how many flows the members have, where anybody
+// wants to know.
 func (t *Table) tellLoads() error {
 	m := t.model.Load()
 	if !m.choosing() {

@@ -181,10 +181,10 @@ func New(dp Dataplane, opt Options) (*Table, error) {
 func (t *Table) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return t.followHealth(ctx) })
-	g.Go(func() error { return t.followDrains(ctx) })
+	g.Go(func() error { return t.each(ctx, drainPeriod, "drains not followed", newDrainer(t).tick) })
 	g.Go(func() error { return t.followEvents(ctx) })
 	g.Go(func() error { return t.sweepLoop(ctx) })
-	g.Go(func() error { return t.publishLoads(ctx) })
+	g.Go(func() error { return t.each(ctx, loadPeriod, "loads not told", t.tellLoads) })
 	err := g.Wait()
 	if saving := t.checkpoint(); err == nil {
 		err = saving
@@ -193,6 +193,23 @@ func (t *Table) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// each does something once a period until ctx is done. That it failed is only
+// worth a line in the log: the next time makes up for it.
+func (t *Table) each(ctx context.Context, period time.Duration, failed string, do func() error) error {
+	ticks := time.NewTicker(period)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticks.C:
+			if err := do(); err != nil {
+				t.log.Error(failed, "error", err)
+			}
+		}
+	}
 }
 
 // change makes a new model by edit and brings the dataplane to it. On error

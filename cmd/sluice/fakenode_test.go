@@ -190,7 +190,8 @@ func (n *fakeNode) Bans(context.Context) (control.BanList, error) {
 			{Prefix: netip.MustParsePrefix("203.0.113.7/32"), Reason: "scans", Since: epoch, Until: &end, Packets: 12, Bytes: 720},
 			{Prefix: netip.MustParsePrefix("2001:db8:bad::/64"), Since: epoch},
 		},
-		Denied: []control.Denied{{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Packets: 3, Bytes: 180}},
+		Denied: []control.Rule{{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Packets: 3, Bytes: 180}},
+		Exempt: []control.Rule{{Prefix: netip.MustParsePrefix("198.51.100.9/32"), Packets: 1, Bytes: 60}},
 	}, nil
 }
 

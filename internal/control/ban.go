@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// BanList is the answer of GET /v1/bans: who is kept out, and how often.
+// BanList is the answer of GET /v1/bans: who is kept out or never, and how often.
 type BanList struct {
-	// Bans are the operators', the latest first, Denied the prefixes of
-	// guard.deny.
-	Bans   List[Ban]    `json:"bans"`
-	Denied List[Denied] `json:"denied"`
+	// Bans are the operators', the latest first, Denied and Exempt the prefixes
+	// of guard.deny and guard.exempt.
+	Bans   List[Ban]  `json:"bans"`
+	Denied List[Rule] `json:"denied"`
+	Exempt List[Rule] `json:"exempt"`
 }
 
 // Ban keeps new connections of a prefix out.
@@ -28,8 +29,9 @@ type Ban struct {
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Denied is one prefix of guard.deny with what it kept out.
-type Denied struct {
+// Rule is one prefix of the settings with what it kept out or, exempt, let past:
+// packets of a denied prefix, and those that begin a connection.
+type Rule struct {
 	Prefix  netip.Prefix `json:"prefix"`
 	Packets uint64       `json:"packets"`
 	Bytes   uint64       `json:"bytes"`

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/internal/control"
 	"sluice/internal/nettest"
 )
 
@@ -96,6 +97,15 @@ func TestBan(t *testing.T) {
 	}
 }
 
+// met is how many packets show bans has for the only prefix of a list.
+func met(t *testing.T, list []control.Rule, prefix string) uint64 {
+	t.Helper()
+	if len(list) != 1 || list[0].Prefix.String() != prefix {
+		t.Fatalf("show bans has %+v, want %s alone", list, prefix)
+	}
+	return list[0].Packets
+}
+
 // TestGuardSettings denies and exempts by settings that are applied while
 // sessions live.
 func TestGuardSettings(t *testing.T) {
@@ -106,9 +116,18 @@ func TestGuardSettings(t *testing.T) {
 	w.do("settings", "apply", w.settings)
 	w.blocked(t, "IPv4")
 	w.open(t, "IPv6")
+	var rules control.BanList
+	w.query(&rules, "show", "bans")
+	if met(t, rules.Denied, client+"/32") == 0 {
+		t.Error("show bans says that guard.deny kept nothing out")
+	}
 	w.write(plain + "guard: {deny: [0.0.0.0/0], exempt: [" + client + "]}\n")
 	w.do("settings", "apply", w.settings)
 	w.open(t, "IPv4")
+	w.query(&rules, "show", "bans")
+	if met(t, rules.Exempt, client+"/32") == 0 {
+		t.Error("show bans says that guard.exempt let nothing past")
+	}
 	if _, err := w.try("ban", client); err == nil || !strings.Contains(err.Error(), "guard.exempt") {
 		t.Errorf("ban of an exempt client: %v", err)
 	}

@@ -14,8 +14,18 @@ func TestNoProxy(t *testing.T) {
 	w := newWorld(t, shape{mode: "nat", clientAddress: "hide"}) // without a receiver
 	w.shape.clientAddress = "proxy_v2"
 	w.configure()
-	w.start()
 	const why = "does not accept PROXY v2"
+	tell := func(asks ...[]string) {
+		t.Helper()
+		for _, ask := range asks {
+			if out, err := w.try(ask...); !strings.Contains(out, why) {
+				t.Errorf("sluice %s says nothing of it (%v):\n%s", strings.Join(ask, " "), err, out)
+			}
+		}
+	}
+	// Before anything runs.
+	tell([]string{"doctor"}, []string{"check", "--probe"})
+	w.start()
 	for _, b := range w.Backends {
 		w.is(b.Label, "down")
 	}
@@ -27,11 +37,7 @@ func TestNoProxy(t *testing.T) {
 			return nil
 		})
 	}
-	for _, ask := range [][]string{{"show", "backends", "--json"}, {"status", "--json"}, {"doctor"}, {"check", "--probe"}} {
-		if out, err := w.try(ask...); !strings.Contains(out, why) {
-			t.Errorf("sluice %s says nothing of it (%v):\n%s", strings.Join(ask, " "), err, out)
-		}
-	}
+	tell([]string{"show", "backends"}, []string{"status"}, []string{"status", "--json"}, []string{"doctor"}, []string{"check", "--probe"})
 	if _, err := w.client.Backend(t.Context(), vips["IPv4"]); err == nil {
 		t.Error("a login reached a backend that is down")
 	}
@@ -41,8 +47,10 @@ func TestNoProxy(t *testing.T) {
 func TestProxyProbe(t *testing.T) {
 	nettest.Require(t, nettest.Program("haproxy"))
 	w := running(t, shape{mode: "nat", clientAddress: "proxy_v2"})
-	out := w.do("check", "--probe")
-	if n := strings.Count(out, "accepts PROXY v2"); n != 2*len(w.Backends) {
-		t.Errorf("%d backends accept PROXY v2, want %d:\n%s", n, 2*len(w.Backends), out)
+	for _, ask := range [][]string{{"check", "--probe"}, {"doctor"}} {
+		out, err := w.try(ask...)
+		if n := strings.Count(out, "accepts PROXY v2"); n != 2*len(w.Backends) {
+			t.Errorf("sluice %s: %d backends accept PROXY v2, want %d (%v):\n%s", strings.Join(ask, " "), n, 2*len(w.Backends), err, out)
+		}
 	}
 }

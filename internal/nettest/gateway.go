@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -167,6 +168,15 @@ func (g *Gateway) VIP(a netip.Addr) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// Beside returns the index of the gateway's interface towards the backends, its
+// MAC and that of a backend.
+func (g *Gateway) Beside(b *Backend) (index int, own, its net.HardwareAddr, err error) {
+	index, noIndex := g.GW.Index(InsideLink)
+	own, noOwn := g.GW.MAC(InsideLink)
+	its, noIts := b.MAC(HostLink)
+	return index, own, its, errors.Join(noIndex, noOwn, noIts)
 }
 
 // Namespaces returns all of them, the switch first.

@@ -60,6 +60,27 @@ func ServeForTest(t TB, n *Namespace, addr netip.AddrPort, o ServerOptions) *Ser
 	return s
 }
 
+// AcceptForTest gives each connection of a listener to handle, one after the
+// other, until the test ends. It closes the listener, handle its connections.
+func AcceptForTest(t TB, l net.Listener, handle func(net.Conn)) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			handle(c)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+}
+
 // Addr returns where the server listens.
 func (s *Server) Addr() netip.AddrPort { return addrPort(s.listener.Addr()) }
 

@@ -23,7 +23,11 @@ func (n *node) Bans(context.Context) (control.BanList, error) {
 		return control.BanList{}, err
 	}
 	denied, err := e.Guard().Denied()
-	return view.Bans(bans, denied), err
+	if err != nil {
+		return control.BanList{}, err
+	}
+	exempt, err := e.Guard().Exempt()
+	return view.Bans(bans, denied, exempt), err
 }
 
 // Ban implements [control.Guardian]. The ban comes before the kill, or what was

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/internal/config"
+	"sluice/internal/nettest"
 	"sluice/steering/health"
 )
 
@@ -20,24 +21,12 @@ func TestProbe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			// As OpenSSH does: its name first, and then no for an answer.
-			_, _ = io.WriteString(c, "SSH-2.0-test\r\n")
-			_, _ = c.Read(make([]byte, 6))
-			_, _ = io.WriteString(c, "Invalid SSH identification string.\r\n")
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
+	nettest.AcceptForTest(t, l, func(c net.Conn) {
+		// As OpenSSH does: its name first, and then no for an answer.
+		_, _ = io.WriteString(c, "SSH-2.0-test\r\n")
+		_, _ = c.Read(make([]byte, 6))
+		_, _ = io.WriteString(c, "Invalid SSH identification string.\r\n")
+		c.Close()
 	})
 	backend := config.Backend{Name: "b", Addr: netip.MustParseAddrPort(l.Addr().String())}
 	check := config.HealthCheck{Type: config.HealthCheckSSH, Timeout: 2 * time.Second}

@@ -40,6 +40,7 @@ type Dataplane interface {
 	Unban(netip.Prefix) error
 	Bans() ([]loader.Rule, error)
 	Denied() ([]loader.Rule, error)
+	Exempt() ([]loader.Rule, error)
 	// Pressed reports whether unknown sources are challenged at present.
 	Pressed() (bool, error)
 }
@@ -281,8 +282,12 @@ func (g *Guard) Bans() ([]Ban, error) {
 	return list, nil
 }
 
-// Denied returns what each prefix of the settings kept out.
+// Denied returns what each prefix of guard.deny kept out.
 func (g *Guard) Denied() ([]loader.Rule, error) { return g.dp.Denied() }
+
+// Exempt returns what each prefix of guard.exempt let past, see
+// [loader.Dataplane.Exempt].
+func (g *Guard) Exempt() ([]loader.Rule, error) { return g.dp.Exempt() }
 
 // Pressed reports whether more handshakes begin than can be kept, so that
 // unknown sources are challenged.

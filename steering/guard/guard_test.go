@@ -45,6 +45,7 @@ func (f *fake) Unban(p netip.Prefix) error {
 func (f *fake) Bans() ([]loader.Rule, error)   { return slices.Collect(maps.Values(f.rules)), f.fail }
 func (f *fake) Pressed() (bool, error)         { return false, f.fail }
 func (f *fake) Denied() ([]loader.Rule, error) { return nil, f.fail }
+func (f *fake) Exempt() ([]loader.Rule, error) { return nil, f.fail }
 
 // stage is a guard whose clocks stand still until they are moved.
 type stage struct {

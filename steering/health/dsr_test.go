@@ -59,13 +59,9 @@ func (g *dsrGateway) member(vip, backend int) loader.MemberID {
 
 func (g *dsrGateway) nextHop(t *testing.T, b *nettest.Backend) loader.NextHop {
 	t.Helper()
-	index, err := g.GW.Index(nettest.InsideLink)
+	index, own, its, err := g.Beside(b)
 	must(t, err)
-	source, err := g.GW.MAC(nettest.InsideLink)
-	must(t, err)
-	destination, err := b.MAC(nettest.HostLink)
-	must(t, err)
-	return loader.NextHop{Interface: index, Source: source, Destination: destination, MTU: 1500, Ready: true}
+	return loader.NextHop{Interface: index, Source: own, Destination: its, MTU: 1500, Ready: true}
 }
 
 // target is the check of a backend for a VIP.

@@ -25,21 +25,9 @@ func serve(t *testing.T, handle func(*net.TCPConn)) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			handle(c.(*net.TCPConn))
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
+	nettest.AcceptForTest(t, l, func(c net.Conn) {
+		handle(c.(*net.TCPConn))
+		c.Close()
 	})
 	return l.Addr().(*net.TCPAddr).AddrPort()
 }

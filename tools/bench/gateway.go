@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -82,13 +83,12 @@ func (r *rig) gateway(s shape, also ...string) (*gateway, error) {
 	}
 	g := &gateway{lane: l, shape: s, service: service}
 	o := loader.Options{
-		Dir:        l.pins(),
-		Interfaces: append([]string{l.nearName()}, also...),
-		XDP:        loader.XDPNative,
-		MaxFlows:   max(s.Flows, defaultFlows),
-		Key:        [16]byte{1, 2, 3},
-		// Short, so that flows are proven soon after they are made.
-		Lifetimes:    loader.Lifetimes{Young: tick},
+		Dir:          l.pins(),
+		Interfaces:   append([]string{l.nearName()}, also...),
+		XDP:          loader.XDPNative,
+		MaxFlows:     max(s.Flows, defaultFlows),
+		Key:          [16]byte{1, 2, 3},
+		Lifetimes:    loader.Lifetimes{Young: cmp.Or(r.young, tick)},
 		AlwaysLookUp: s.AlwaysLookUp,
 	}
 	err = r.gw.Do(func() error {

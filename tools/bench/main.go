@@ -64,7 +64,7 @@ func app(stdout, stderr io.Writer) *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Commands: []*cli.Command{xdpCommand(), proxyCommand(), synfloodCommand()},
+		Commands: []*cli.Command{xdpCommand(), proxyCommand(), ringCommand(), synfloodCommand(), backendCommand()},
 	}
 	for _, c := range a.Commands {
 		c.Flags = append(outputFlags(), c.Flags...)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -28,6 +29,8 @@ type rig struct {
 	site     *site
 	lanes    []*lane
 	closers  []func() error
+	// young is when flows of one-way modes have proven themselves; 0 is soon.
+	young time.Duration
 }
 
 // lane is one program under test and its wire.
@@ -141,13 +144,21 @@ func (l *lane) address() (err error) {
 	if l.hop.destination, err = l.rig.far.MAC(l.endName()); err != nil {
 		return err
 	}
-	err = l.rig.gw.Netlink().NeighSet(&netlink.Neigh{
-		LinkIndex: l.near, State: netlink.NUD_PERMANENT, IP: router.AsSlice(), HardwareAddr: l.hop.destination,
-	})
-	if err != nil {
-		return fmt.Errorf("name the neighbour of lane %d: %v", l.number, err)
+	if err := setNeighbour(l.rig.gw, l.near, router, l.hop.destination); err != nil {
+		return err
 	}
 	return l.rig.gw.SetRoute(netip.PrefixFrom(l.clients(), 8), router)
+}
+
+// setNeighbour tells a namespace once and for all who has an address.
+func setNeighbour(n *nettest.Namespace, ifindex int, at netip.Addr, mac []byte) error {
+	err := n.Netlink().NeighSet(&netlink.Neigh{
+		LinkIndex: ifindex, State: netlink.NUD_PERMANENT, IP: at.AsSlice(), HardwareAddr: mac,
+	})
+	if err != nil {
+		return fmt.Errorf("name neighbour %s: %v", at, err)
+	}
+	return nil
 }
 
 // attach puts a program on one end of the lane until the rig is closed.

@@ -16,41 +16,54 @@ import (
 	"sluice/loader"
 )
 
-// besieged is a gateway with a crowd of established flows, a lane for the flood
-// and a real SSH client and server on interfaces of their own:
+// besieged is a gateway with a crowd of established flows, a lane for the flood,
+// and real clients and servers on interfaces of their own:
 //
-//	crowd ── lane ─┐
-//	flood ── lane ─┤ gateway ── int0: SSH server
-//	client ── ext0 ┘
+//	flood ──────── lane ─┐
+//	crowd, client ─ ext0 ┴ gateway ── int0: servers
 type besieged struct {
 	*rig
-	crowd           *gateway
-	flood           *lane
+	gateway         *gateway
 	client, backend *nettest.Namespace
 	server          *sshtest.Server
 	ssh             *sshtest.Client
+	crowd           nettest.Conns
+	stranger        netip.Addr // who logged in last
 }
 
 const (
 	clientLink, serverLink = "ext0", "int0"
 
-	// What is logged in to, and flooded; the crowd is at another service, whose
-	// backend need not be real.
+	// What is logged in to and where the crowd is, both of which are flooded.
+	// Service 0 is the lane's.
 	loginService = loader.ServiceID(1)
+	crowdService = loader.ServiceID(2)
 	loginMember  = loader.MemberID(loader.MaxMembers - 1)
-	loginHop     = loader.NextHopID(2)
+	crowdMember  = loader.MemberID(loader.MaxMembers - 2)
+	serverHop    = loader.NextHopID(2)
 	loginPort    = 2022
+	crowdPort    = loginPort + 1
 )
 
 var (
 	loginAddr  = netip.AddrPortFrom(vip, loginPort)
+	crowdAddr  = netip.AddrPortFrom(vip, crowdPort)
 	serverAddr = netip.MustParseAddr("10.9.0.11")
-	clientAddr = netip.MustParseAddr("192.0.2.100")
+	clientGate = netip.MustParseAddr("192.0.2.1")
+	clientAddr = netip.MustParseAddr("192.0.2.100")     // the crowd's, and the strangers' router
+	strangers  = netip.MustParsePrefix("198.18.0.0/16") // who log in
+	// sshAddr is where the SSH server listens behind what reads PROXY headers.
+	sshAddr = netip.MustParseAddrPort("127.0.0.1:2222")
 )
 
 // besiege builds one. On error nothing is left.
-func besiege(ctx context.Context, mode string, crowd int, challenge bool) (b *besieged, err error) {
-	b = &besieged{}
+func besiege(ctx context.Context, s siege, o floodOptions) (b *besieged, err error) {
+	b = &besieged{stranger: strangers.Addr()}
+	for _, program := range []string{"ssh", "sshd"} {
+		if _, err := nettest.FindProgram(program); err != nil {
+			return nil, err
+		}
+	}
 	if b.rig, err = newRig(); err != nil {
 		return b, err
 	}
@@ -59,30 +72,28 @@ func besiege(ctx context.Context, mode string, crowd int, challenge bool) (b *be
 			err = errors.Join(err, b.close())
 		}
 	}()
-	if err := b.hosts(mode); err != nil {
+	b.rig.young = o.young
+	if err := b.hosts(s.mode); err != nil {
 		return b, err
 	}
-	if b.flood, err = b.lane(); err != nil {
-		return b, err
-	}
-	b.crowd, err = b.gateway(shape{mode, crowd, usualBackends, 1, guardEmpty, false}, clientLink, serverLink, b.flood.nearName())
+	b.gateway, err = b.rig.gateway(shape{Mode: s.mode, Backends: 1, Services: 1, Guard: guardEmpty}, clientLink, serverLink)
 	if err != nil {
 		return b, err
 	}
-	if err := b.crowd.establish(ctx); err != nil {
+	if err := b.serve(ctx, modes[s.mode].Proxy); err != nil {
 		return b, err
 	}
-	if err := prove(ctx, []*gateway{b.crowd}); err != nil {
+	if err := b.publish(); err != nil {
 		return b, err
 	}
-	if err := b.crowd.dp.SetGuard(loader.Guard{Challenge: challenge}); err != nil {
+	if err := b.gateway.dp.SetGuard(loader.Guard{Challenge: s.challenge}); err != nil {
 		return b, err
 	}
-	return b, errors.Join(b.serve(ctx), b.publish())
+	return b, b.gather(ctx, o.crowd, o.young)
 }
 
 func (b *besieged) close() error {
-	var errs []error
+	errs := []error{b.crowd.Close()}
 	if b.server != nil {
 		errs = append(errs, b.server.Close())
 	}
@@ -103,7 +114,7 @@ func (b *besieged) hosts(mode string) (err error) {
 		near     string
 		addr, gw netip.Prefix
 	}{
-		{&b.client, clientLink, netip.PrefixFrom(clientAddr, 24), netip.MustParsePrefix("192.0.2.1/24")},
+		{&b.client, clientLink, netip.PrefixFrom(clientAddr, 24), netip.PrefixFrom(clientGate, 24)},
 		{&b.backend, serverLink, netip.PrefixFrom(serverAddr, 24), netip.MustParsePrefix("10.9.0.1/24")},
 	} {
 		if *h.ns, err = nettest.New(""); err != nil {
@@ -118,7 +129,7 @@ func (b *besieged) hosts(mode string) (err error) {
 			return err
 		}
 	}
-	if err := b.client.SetRoute(netip.PrefixFrom(vip, 32), netip.MustParseAddr("192.0.2.1")); err != nil {
+	if err := b.routeClients(); err != nil {
 		return err
 	}
 	if modes[mode].Mode != loader.ModeDSR {
@@ -127,8 +138,26 @@ func (b *besieged) hosts(mode string) (err error) {
 	return b.backend.AddAddr("lo", netip.PrefixFrom(vip, 32))
 }
 
-// serve starts the SSH server and prepares the client.
-func (b *besieged) serve(ctx context.Context) (err error) {
+// routeClients gives the gateway a way to its clients that it knows without
+// asking: nobody resolves neighbours here, as the product does.
+func (b *besieged) routeClients() error {
+	index, err := b.gw.Index(clientLink)
+	if err != nil {
+		return err
+	}
+	mac, err := b.client.MAC(nettest.HostLink)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		setNeighbour(b.gw, index, clientAddr, mac),
+		b.gw.SetRoute(strangers, clientAddr),
+		b.client.SetRoute(netip.PrefixFrom(vip, 32), clientGate),
+	)
+}
+
+// serve starts the servers and prepares the client.
+func (b *besieged) serve(ctx context.Context, proxy bool) (err error) {
 	dirs := map[string]string{}
 	for _, name := range []string{"client", "server"} {
 		dirs[name] = filepath.Join(b.site.dir, name)
@@ -140,17 +169,21 @@ func (b *besieged) serve(ctx context.Context) (err error) {
 		return err
 	}
 	b.server, err = sshtest.Start(ctx, b.backend, sshtest.ServerOptions{
-		Name: "server", Dir: dirs["server"],
-		Addrs:      []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), loginPort)},
+		Name: "server", Dir: dirs["server"], Addrs: []netip.AddrPort{sshAddr},
 		Authorized: []ssh.PublicKey{b.ssh.PublicKey()},
 	})
 	if err != nil {
 		return err
 	}
+	stop, err := startBackend(b.backend, backendPorts{proxy: proxy, echo: crowdPort, relay: loginPort, ssh: sshAddr})
+	if err != nil {
+		return err
+	}
+	b.later(stop)
 	return b.ssh.Trust(loginAddr, b.server.HostKey())
 }
 
-// publish leads the login service to the server.
+// publish leads the services to the servers.
 func (b *besieged) publish() error {
 	index, err := b.gw.Index(serverLink)
 	if err != nil {
@@ -164,48 +197,35 @@ func (b *besieged) publish() error {
 	if err != nil {
 		return err
 	}
-	dp, s := b.crowd.dp, b.crowd.service
-	s.Listen = loginAddr
 	hop := loader.NextHop{Interface: index, Source: source, Destination: destination, MTU: 1500, Ready: true}
-	member := loader.Member{Service: loginService, Addr: netip.AddrPortFrom(serverAddr, loginPort), NextHop: loginHop}
-	if err := errors.Join(dp.PutNextHop(loginHop, hop), dp.PutService(loginService, s), dp.PutMember(loginMember, member)); err != nil {
+	return errors.Join(
+		b.gateway.dp.PutNextHop(serverHop, hop),
+		b.lead(loginService, loginAddr, loginMember),
+		b.lead(crowdService, crowdAddr, crowdMember),
+	)
+}
+
+// lead makes a service whose only member is the servers' host.
+func (b *besieged) lead(id loader.ServiceID, listen netip.AddrPort, only loader.MemberID) error {
+	dp, s := b.gateway.dp, b.gateway.service
+	s.Listen = listen
+	member := loader.Member{Service: id, Addr: netip.AddrPortFrom(serverAddr, listen.Port()), NextHop: serverHop}
+	if err := errors.Join(dp.PutService(id, s), dp.PutMember(only, member)); err != nil {
 		return err
 	}
-	ring, err := dp.Ring(loginService)
+	ring, err := dp.Ring(id)
 	if err != nil {
 		return err
 	}
 	for i := range loader.RingEntries {
-		ring.Set(i, loginMember)
+		ring.Set(i, only)
 	}
-	return dp.Publish(loginService)
-}
-
-// state is what a flood must not change.
-type state struct {
-	flows  int     // of the crowd
-	all    int     // entries of everybody
-	memory float64 // of all maps, in MB
-}
-
-func (b *besieged) look(ctx context.Context) (s state, err error) {
-	err = b.crowd.dp.Scan(ctx, func(f loader.Flow) bool {
-		s.all++
-		if f.Service != loginService && f.State == loader.FlowEstablished {
-			s.flows++
-		}
-		return true
-	})
-	if err != nil {
-		return s, err
-	}
-	s.memory, err = b.memory()
-	return s, err
+	return dp.Publish(id)
 }
 
 // memory is what the kernel accounts to the pinned maps.
 func (b *besieged) memory() (float64, error) {
-	paths, err := filepath.Glob(filepath.Join(b.crowd.pins(), "v*", "maps", "*"))
+	paths, err := filepath.Glob(filepath.Join(b.gateway.pins(), "v*", "maps", "*"))
 	if err != nil {
 		return 0, err
 	}

@@ -12,6 +12,7 @@ import (
 	"sluice/internal/config"
 	"sluice/internal/control"
 	"sluice/internal/node/links"
+	"sluice/steering/health"
 )
 
 const (
@@ -27,7 +28,18 @@ type target struct {
 	// direct says that a mode which the client's path differs from ours in
 	// names it: a one-way one, where the server may listen on the VIP alone.
 	direct bool
-	took   time.Duration
+	// proxy says that a service writes PROXY headers to it, checked that its
+	// health check finds out whether they are read.
+	proxy, checked bool
+	took           time.Duration
+	err            error
+	reads          reading
+}
+
+// reading is what a server did with a PROXY header.
+type reading struct {
+	// server is what the SSH server calls itself, "" where it did not get there.
+	server string
 	err    error
 }
 
@@ -59,6 +71,9 @@ func (e *examination) targets() []*target {
 				list = append(list, t)
 			}
 			t.direct = t.direct || s.Mode.OneWay()
+			if s.ClientAddress == config.ClientProxyV2 {
+				t.proxy, t.checked = true, t.checked || s.HealthCheck.Type == config.HealthCheckSSH
+			}
 		}
 	}
 	return list
@@ -76,7 +91,9 @@ func connectAll(ctx context.Context, p prober, targets []*target) {
 			defer func() { <-turn }()
 			bounded, cancel := context.WithTimeout(ctx, connectTimeout)
 			defer cancel()
-			t.took, t.err = p.Connect(bounded, t.addr)
+			if t.took, t.err = p.Connect(bounded, t.addr); t.err == nil && t.proxy {
+				t.reads.server, t.reads.err = p.GreetProxy(bounded, t.addr)
+			}
 		})
 	}
 	wg.Wait()
@@ -127,6 +144,7 @@ func (e *examination) carrierOf(name string) string {
 func (e *examination) checkConnect(subject string, t *target) {
 	if t.err == nil {
 		e.pass(subject, "%s accepts connections, after %s", t.addr, t.took.Round(10*time.Microsecond))
+		e.checkProxy(subject, t)
 		return
 	}
 	text, hint := fmt.Sprintf("%s: %v", t.addr, t.err), "see that the machine is up and no filter is between"
@@ -139,6 +157,21 @@ func (e *examination) checkConnect(subject string, t *target) {
 		return
 	}
 	e.fail(subject, text, hint)
+}
+
+// checkProxy finds servers that no client could log in to, before one tries.
+// Where the health check is not of SSH, only one that names itself is surely an
+// SSH server.
+func (e *examination) checkProxy(subject string, t *target) {
+	switch {
+	case !t.proxy:
+	case t.reads.err == nil:
+		e.pass(subject, "%s accepts PROXY v2", t.reads.server)
+	case errors.Is(t.reads.err, health.ErrNoProxy) && (t.checked || t.reads.server != ""):
+		e.fail(subject, t.reads.err.Error(), "put a receiver in front of it, such as HAProxy (accept-proxy) or nginx (proxy_protocol), or set client_address: hide")
+	case t.checked:
+		e.warn(subject, fmt.Sprintf("whether it accepts PROXY v2 is not known: %v", t.reads.err), "ask again, or run \"sluice check --probe\"")
+	}
 }
 
 // checkHealth repeats what the node's own checks found on the path of clients.

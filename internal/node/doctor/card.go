@@ -21,8 +21,9 @@ func (system) Card(name string) (card, error) {
 	c := card{
 		Up: a.Flags&net.FlagUp != 0, MTU: a.MTU, Driver: driver(name),
 		GRO: ethtoolValue(name, unix.ETHTOOL_GGRO) != 0,
-		LRO: ethtoolValue(name, unix.ETHTOOL_GFLAGS)&flagLRO != 0,
 	}
+	flags := ethtoolValue(name, unix.ETHTOOL_GFLAGS)
+	c.LRO, c.Untags = flags&flagLRO != 0, flags&flagRXVLAN != 0
 	c.RXQueues, _ = queues(a)
 	if x := a.Xdp; x != nil && x.Attached {
 		c.Program = &program{ID: x.ProgId, Name: programName(x.ProgId)}

@@ -15,6 +15,7 @@ import (
 	"sluice/internal/node/links"
 	"sluice/internal/node/process"
 	"sluice/loader"
+	"sluice/steering/health"
 )
 
 func TestHealthyMachine(t *testing.T) {
@@ -50,6 +51,14 @@ type ailment struct {
 	subject string
 	text    string
 	hint    string
+}
+
+// behindHeaders has a service write PROXY headers, and blue do something with
+// them.
+func behindHeaders(f *fake, s *config.Settings, check config.HealthCheckType, blueDoes error) {
+	s.Services = s.Services[:2]
+	s.Services[0].ClientAddress, s.Services[0].HealthCheck.Type = config.ClientProxyV2, check
+	f.reads = map[netip.AddrPort]error{blue: blueDoes}
 }
 
 func change(f *fake, name string, edit func(c *card)) {
@@ -117,6 +126,8 @@ var ailments = []ailment{
 		Warn, "interface int0", "4 receive queues for the 8", "ethtool -L far0 tx 4"},
 	{"one queue", func(f *fake, _ *config.Settings) { change(f, "ext0", func(c *card) { c.RXQueues = 1 }) },
 		Warn, "interface ext0", "of 4 processors one", "ethtool -L"},
+	{"VLAN tags taken off", func(f *fake, _ *config.Settings) { change(f, "int0", func(c *card) { c.Untags = true }) },
+		Warn, "interface int0", "tags of int0.7", "rxvlan off"},
 	{"LRO", func(f *fake, _ *config.Settings) { change(f, "ext0", func(c *card) { c.LRO = true }) },
 		Warn, "interface ext0", "large receive offload", "ethtool -K ext0 lro off"},
 	{"GRO and generic", func(f *fake, s *config.Settings) {
@@ -166,6 +177,16 @@ var ailments = []ailment{
 	{"refused under dsr", func(f *fake, _ *config.Settings) {
 		f.connect = map[netip.AddrPort]error{blue: syscall.ECONNREFUSED}
 	}, Warn, "backend blue", "refuses connections", "VIP alone"},
+	{"does not read headers", func(f *fake, s *config.Settings) {
+		behindHeaders(f, s, config.HealthCheckSSH, health.ErrNoProxy)
+	}, Fail, "backend blue", "does not accept PROXY v2", "accept-proxy"},
+	{"OpenSSH checked by TCP", func(f *fake, s *config.Settings) {
+		behindHeaders(f, s, config.HealthCheckTCP, health.ErrNoProxy)
+		f.greeting = "SSH-2.0-OpenSSH_10.0"
+	}, Fail, "backend blue", "does not accept PROXY v2", "accept-proxy"},
+	{"headers not answered", func(f *fake, s *config.Settings) {
+		behindHeaders(f, s, config.HealthCheckSSH, errors.New("timeout"))
+	}, Warn, "backend blue", "not known: timeout", "check --probe"},
 	{"down by health check", func(f *fake, s *config.Settings) {
 		s.Services = s.Services[:2]
 		f.backends[0].State, f.backends[0].Reason = control.StateDown, "no banner"

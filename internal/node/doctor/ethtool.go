@@ -11,8 +11,11 @@ import (
 // The old ethtool commands, one value each: every kernel has them, and they
 // ask the namespace of the thread and not, as sysfs does, that of a mount.
 
-// flagLRO is ETH_FLAG_LRO of linux/ethtool.h.
-const flagLRO = 1 << 15
+// ETH_FLAG_LRO and ETH_FLAG_RXVLAN of linux/ethtool.h.
+const (
+	flagLRO    = 1 << 15
+	flagRXVLAN = 1 << 8
+)
 
 // oneValue is struct ethtool_value.
 type oneValue struct{ command, data uint32 }

@@ -29,6 +29,8 @@ type fake struct {
 	ways     map[netip.Addr]way
 	wayErr   error
 	connect  map[netip.AddrPort]error
+	reads    map[netip.AddrPort]error // PROXY headers
+	greeting string
 	arp      []net.HardwareAddr
 	arpErr   error
 	rights   process.Status
@@ -74,6 +76,10 @@ func (f *fake) Way(to netip.Addr) (way, bool, error) {
 
 func (f *fake) Connect(_ context.Context, to netip.AddrPort) (time.Duration, error) {
 	return 1234 * time.Microsecond, f.connect[to]
+}
+
+func (f *fake) GreetProxy(_ context.Context, to netip.AddrPort) (string, error) {
+	return f.greeting, f.reads[to]
 }
 
 func (f *fake) WhoHas(context.Context, string, netip.Addr) ([]net.HardwareAddr, error) {

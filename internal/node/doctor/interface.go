@@ -3,7 +3,10 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+
+	"sluice/internal/node/links"
 )
 
 // ourPrograms are the names of our XDP programs, as the kernel shows them.
@@ -124,6 +127,17 @@ func (e *examination) checkQueues(subject string, c card) {
 	e.pass(subject, "%d receive queues for %d processors", c.RXQueues, cpus)
 }
 
+// vlanOn names a VLAN interface whose frames come and go by another, "" if there
+// is none.
+func (e *examination) vlanOn(name string) string {
+	for _, index := range slices.Sorted(maps.Keys(e.links)) {
+		if l := e.links[index]; l.Kind == "vlan" && links.Carrier(e.links, l).Name == name {
+			return l.Name
+		}
+	}
+	return ""
+}
+
 // checkOffloads looks for what builds packets that XDP cannot handle.
 func (e *examination) checkOffloads(subject, name string, c card, native bool) {
 	before := len(e.findings)
@@ -132,6 +146,9 @@ func (e *examination) checkOffloads(subject, name string, c card, native bool) {
 	}
 	if c.GRO && !native {
 		e.warn(subject, "generic receive offload joins packets before generic XDP sees them", "ethtool -K "+name+" gro off")
+	}
+	if vlan := e.vlanOn(name); vlan != "" && c.Untags {
+		e.warn(subject, "takes the tags of "+vlan+" off before XDP sees the frames, which then seem to be of another VLAN", "ethtool -K "+name+" rxvlan off")
 	}
 	if native && c.Told && !c.Redirect {
 		e.warn(subject, "does not take frames that XDP redirects to it: packets leaving by it are lost",

@@ -37,6 +37,9 @@ type router interface {
 type prober interface {
 	// Connect opens and closes a TCP connection and returns how long it took.
 	Connect(ctx context.Context, to netip.AddrPort) (time.Duration, error)
+	// GreetProxy sends an SSH server a PROXY v2 header and returns what it calls
+	// itself; err is [health.ErrNoProxy] where it does not read that.
+	GreetProxy(ctx context.Context, to netip.AddrPort) (server string, err error)
 	// WhoHas asks the network of an interface for an address by ARP and
 	// returns all who answer; it needs CAP_NET_RAW.
 	WhoHas(ctx context.Context, link string, addr netip.Addr) ([]net.HardwareAddr, error)
@@ -82,6 +85,8 @@ type card struct {
 	Pieces bool
 	// GRO and LRO say that the kernel or the card joins packets on arrival.
 	GRO, LRO bool
+	// Untags says that the card takes the VLAN tag off on arrival.
+	Untags bool
 	// Peer says that this is a veth, PeerHere that its far end is in this
 	// namespace, so that what follows is known.
 	Peer           bool

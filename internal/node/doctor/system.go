@@ -20,6 +20,7 @@ import (
 	"sluice/internal/node/links"
 	"sluice/internal/node/process"
 	"sluice/loader"
+	"sluice/steering/health"
 	"sluice/steering/nexthop"
 )
 
@@ -79,6 +80,15 @@ func (system) Connect(ctx context.Context, to netip.AddrPort) (time.Duration, er
 	}
 	took := time.Since(start)
 	return took, conn.Close()
+}
+
+// GreetProxy implements [prober].
+func (system) GreetProxy(ctx context.Context, to netip.AddrPort) (string, error) {
+	o := health.Probe(ctx, health.Target{
+		Name: to.String(), Backend: to, Dial: to, Proxy: true,
+		Settings: health.Settings{Type: health.SSH, Timeout: connectTimeout},
+	})
+	return o.Identification, o.Err
 }
 
 const (

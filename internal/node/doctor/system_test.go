@@ -61,7 +61,7 @@ func TestCardOfAVeth(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := card{Up: true, MTU: 1400, Driver: "veth", RXQueues: got.RXQueues, Told: true, Native: true, Redirect: got.Redirect, Pieces: true, Peer: true}
+		want := card{Up: true, MTU: 1400, Driver: "veth", RXQueues: got.RXQueues, Told: true, Native: true, Redirect: got.Redirect, Pieces: true, Untags: true, Peer: true}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("end of a cable to another namespace (-want +got):\n%s", diff)
 		}

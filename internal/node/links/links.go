@@ -21,6 +21,14 @@ type Link struct {
 	Kind string
 	// Parent is the index of the link below, 0 for none.
 	Parent int
+	// Master is the index of the link that this one is a port of, 0 for none.
+	Master int
+	// VLAN is the tag that a link of kind "vlan" adds.
+	VLAN uint16
+	// Bond says what of a bond stands against native XDP, "" if nothing.
+	Bond string
+	// NoEthernet marks links whose packets have no Ethernet header.
+	NoEthernet bool
 	// Loopback marks lo.
 	Loopback bool
 	// Addrs are its addresses with the length of their networks.
@@ -52,29 +60,32 @@ type Selection struct {
 // Select returns the interfaces for the settings: those that
 // dataplane.interfaces names, or, where it names none, those that hold a VIP
 // or lead to it and those that lead to backends. A VLAN or macvlan stands for
-// its parent: none of them can carry native XDP itself.
+// its parent: none of them can carry native XDP itself. A bond stands for
+// itself: its driver has XDP on each port.
 //
-// An interface that is named and missing, a backend that is this very node, or
-// settings for which no interface is found, are errors.
+// An interface that is named and missing, a backend that is this very node,
+// settings for which no interface is found, and interfaces by which the program
+// cannot steer, are errors.
 func Select(k Kernel, s *config.Settings) (Selection, error) {
 	list, err := k.Links()
 	if err != nil {
 		return Selection{}, fmt.Errorf("select interfaces: %v", err)
 	}
-	f := finder{kernel: k, links: make(map[int]Link), picked: make(map[int]bool)}
+	f := finder{kernel: k, xdp: s.Dataplane.XDP, links: make(map[int]Link), picked: make(map[int]bool)}
 	for _, l := range list {
 		f.links[l.Index] = l
 	}
 	if err := f.refuseLocalBackends(s); err != nil {
 		return Selection{}, err
 	}
-	if len(s.Dataplane.Interfaces) > 0 {
-		return f.named(s.Dataplane.Interfaces)
-	}
+	named := len(s.Dataplane.Interfaces) > 0
 	for _, service := range s.Services {
-		if err := f.addService(service); err != nil {
+		if err := f.addService(service, named); err != nil {
 			return Selection{}, fmt.Errorf("select interfaces: %v", err)
 		}
+	}
+	if named {
+		return f.named(s.Dataplane.Interfaces)
 	}
 	names := f.names()
 	if len(names) == 0 && len(s.Services) > 0 {
@@ -86,6 +97,7 @@ func Select(k Kernel, s *config.Settings) (Selection, error) {
 // finder collects interfaces.
 type finder struct {
 	kernel   Kernel
+	xdp      config.XDPMode
 	links    map[int]Link
 	picked   map[int]bool
 	warnings []string
@@ -102,6 +114,9 @@ func (f *finder) named(names []string) (Selection, error) {
 			continue
 		}
 		carrier := Carrier(f.links, link)
+		if err := f.refuseShape(link, carrier); err != nil {
+			return Selection{}, fmt.Errorf("select interfaces: dataplane.interfaces: %v", err)
+		}
 		if !slices.Contains(selection.Names, carrier.Name) {
 			selection.Names = append(selection.Names, carrier.Name)
 		}
@@ -113,10 +128,20 @@ func (f *finder) named(names []string) (Selection, error) {
 	return selection, nil
 }
 
-// addService picks for one service. A backend without a route is no error: at
-// boot routes may come after us.
-func (f *finder) addService(s config.Service) error {
-	if err := f.addVIP(s); err != nil {
+// addService looks at one service and picks for it where nothing is named. A
+// backend without a route is no error: at boot routes may come after us.
+func (f *finder) addService(s config.Service, named bool) error {
+	from, sure, err := f.vipWays(s.Listen.Addr())
+	if err != nil {
+		return err
+	}
+	if err := f.refuseTags(s, from, sure); err != nil || named {
+		return err
+	}
+	if len(from) == 0 {
+		f.warnings = append(f.warnings, fmt.Sprintf("service %q: no interface holds %s or has a default route: where clients come from is not known", s.Name, s.Listen.Addr()))
+	}
+	if err := f.pick(from); err != nil {
 		return err
 	}
 	for _, b := range s.Backends {
@@ -127,33 +152,26 @@ func (f *finder) addService(s config.Service) error {
 		if len(ways) == 0 {
 			f.warnings = append(f.warnings, fmt.Sprintf("service %q: no route to backend %q (%s): its interface is not known", s.Name, b.Name, b.Addr))
 		}
-		f.pick(ways)
+		if err := f.pick(ways); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// addVIP picks where clients come from: who holds the VIP, else who is in its
-// network, else the way out to everybody. A VIP on lo or a dummy, as with
-// routed VIPs, is held by no interface that packets arrive at.
-func (f *finder) addVIP(s config.Service) error {
-	vip := s.Listen.Addr()
+// vipWays are where clients come from: who holds the VIP, else who is in its
+// network, else, not surely, the way out to everybody. A VIP on lo or a dummy, as
+// with routed VIPs, is held by no interface that packets arrive at.
+func (f *finder) vipWays(vip netip.Addr) (ways []int, sure bool, err error) {
 	holds := func(p netip.Prefix) bool { return p.Addr() == vip }
 	contains := func(p netip.Prefix) bool { return p.Contains(vip) }
 	for _, match := range []func(netip.Prefix) bool{holds, contains} {
 		if found := f.matching(match); len(found) > 0 {
-			f.pick(found)
-			return nil
+			return found, true, nil
 		}
 	}
-	ways, err := f.kernel.Routes(everybody(vip))
-	if err != nil {
-		return err
-	}
-	if len(ways) == 0 {
-		f.warnings = append(f.warnings, fmt.Sprintf("service %q: no interface holds %s or has a default route: where clients come from is not known", s.Name, vip))
-	}
-	f.pick(ways)
-	return nil
+	ways, err = f.kernel.Routes(everybody(vip))
+	return ways, false, err
 }
 
 // everybody is an address that only a default route leads to: it is of the
@@ -172,17 +190,25 @@ func (f *finder) matching(match func(netip.Prefix) bool) []int {
 			found = append(found, index)
 		}
 	}
+	slices.Sort(found)
 	return found
 }
 
 // pick takes interfaces, or what carries them. Those that no packet arrives at
 // would only make the attachment fail.
-func (f *finder) pick(indexes []int) {
+func (f *finder) pick(indexes []int) error {
 	for _, index := range indexes {
-		if l, known := f.links[index]; known && !l.inner() {
-			f.picked[Carrier(f.links, l).Index] = true
+		l, known := f.links[index]
+		if !known || l.inner() {
+			continue
 		}
+		carrier := Carrier(f.links, l)
+		if err := f.refuseShape(l, carrier); err != nil {
+			return err
+		}
+		f.picked[carrier.Index] = true
 	}
+	return nil
 }
 
 // stacked says that frames of this kind of link come and go by its parent.

@@ -51,12 +51,28 @@ var gateway = machine{
 		{Index: 6, Name: "vip0", Kind: "dummy", Addrs: prefixes("198.51.100.7/32")},
 		{Index: 7, Name: "vmac1", Kind: "macvlan", Parent: 5, Addrs: prefixes("192.0.2.6/32")},
 		{Index: 8, Name: "spare", Kind: "device"},
-		{Index: 9, Name: "int0.7", Kind: "vlan", Parent: 3, Addrs: prefixes("10.7.0.1/24")},
+		{Index: 9, Name: "int0.7", Kind: "vlan", VLAN: 7, Parent: 3, Addrs: prefixes("10.7.0.1/24")},
 		{Index: 10, Name: "vmac2", Kind: "macvlan", Addrs: prefixes("192.0.2.7/32")},
+		{Index: 11, Name: "bond0", Kind: "bond", Addrs: prefixes("10.20.0.1/24")},
+		{Index: 12, Name: "port0", Kind: "device", Master: 11},
+		{Index: 13, Name: "bond0.7", Kind: "vlan", VLAN: 7, Parent: 11, Addrs: prefixes("10.27.0.1/24")},
+		{Index: 14, Name: "vmac3", Kind: "macvlan", Parent: 13, Addrs: prefixes("10.27.0.3/32")},
+		{Index: 15, Name: "bond0.8", Kind: "vlan", VLAN: 8, Parent: 11, Addrs: prefixes("10.28.0.1/24")},
+		{Index: 16, Name: "bond0.7.9", Kind: "vlan", VLAN: 9, Parent: 13, Addrs: prefixes("10.29.0.1/24")},
+		{Index: 17, Name: "bond1", Kind: "bond", Bond: "in mode balance-tlb", Addrs: prefixes("10.30.0.1/24")},
+		{Index: 18, Name: "team0", Kind: "team", Addrs: prefixes("10.31.0.1/24")},
+		{Index: 19, Name: "port1", Kind: "device", Master: 18},
+		{Index: 20, Name: "br0", Kind: "bridge", Addrs: prefixes("10.32.0.1/24")},
+		{Index: 21, Name: "port2", Kind: "device", Master: 20},
+		{Index: 22, Name: "wg0", Kind: "wireguard", NoEthernet: true, Addrs: prefixes("10.33.0.1/24")},
+		{Index: 23, Name: "red", Kind: "vrf"},
+		{Index: 24, Name: "inred", Kind: "device", Master: 23},
 	},
 	routes: map[string][]int{
 		"0.0.0.0/0": {2}, "10.0.0.0/24": {3}, "10.1.0.0/24": {4}, "10.9.0.0/16": {3, 4},
 		"fd00:a::/64": {3}, "192.0.2.3/32": {1}, "198.51.100.7/32": {1}, "10.7.0.0/24": {9}, "10.8.0.0/16": {1},
+		"10.20.0.0/24": {11}, "10.27.0.0/24": {13}, "10.28.0.0/24": {15}, "10.29.0.0/24": {16}, "10.30.0.0/24": {17},
+		"10.31.0.0/24": {18}, "10.32.0.0/24": {20}, "10.33.0.0/24": {22},
 	},
 }
 
@@ -82,9 +98,16 @@ func TestSelect(t *testing.T) {
 		"VIP of the network":         {nil, []config.Service{service("10.1.0.77:22", "10.0.0.11:22")}, []string{"int0", "int1"}, ""},
 		"VIP on a macvlan":           {nil, []config.Service{service("192.0.2.5:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
 		"macvlan on macvlan":         {nil, []config.Service{service("192.0.2.6:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
-		"VLAN":                       {nil, []config.Service{service("192.0.2.3:22", "10.7.0.11:22")}, []string{"ext0", "int0"}, ""},
+		"VLAN":                       {nil, []config.Service{service("10.7.0.1:22", "10.7.0.11:22")}, []string{"int0"}, ""},
+		"bond":                       {nil, []config.Service{service("10.20.0.1:22", "10.20.0.11:22", "10.0.0.11:22")}, []string{"int0", "bond0"}, ""},
+		"VLAN on a bond":             {nil, []config.Service{service("10.27.0.1:22", "10.27.0.11:22")}, []string{"bond0"}, ""},
+		"macvlan on VLAN on a bond":  {nil, []config.Service{service("10.27.0.3:22", "10.7.0.11:22")}, []string{"int0", "bond0"}, ""},
+		"named VLAN":                 {[]string{"bond0.7", "int0.7"}, []config.Service{service("10.27.0.3:22", "10.7.0.11:22")}, []string{"bond0", "int0"}, ""},
+		"VLANs, guessed":             {nil, []config.Service{service("198.51.100.9:22", "10.7.0.11:22")}, []string{"ext0", "int0"}, "frames keep their tags"},
+		"port of a VRF":              {[]string{"inred"}, nil, []string{"inred"}, ""},
+		"team by generic XDP":        {nil, []config.Service{service("10.31.0.1:22")}, []string{"team0"}, ""},
 		"route that ends here":       {nil, []config.Service{service("192.0.2.3:22", "10.8.0.11:22")}, []string{"ext0"}, ""},
-		"parent abroad":              {nil, []config.Service{service("192.0.2.7:22", "10.7.0.11:22")}, []string{"int0", "vmac2"}, ""},
+		"parent abroad":              {nil, []config.Service{service("192.0.2.7:22", "10.0.0.11:22")}, []string{"int0", "vmac2"}, ""},
 		"VIP on lo":                  {nil, []config.Service{service("198.51.100.9:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
 		"VIP on a dummy":             {nil, []config.Service{service("198.51.100.7:22", "10.0.0.11:22")}, []string{"ext0", "int0"}, ""},
 		"IPv6":                       {nil, []config.Service{service("[fd00:e::3]:22", "[fd00:a::11]:22")}, []string{"ext0", "int0"}, ""},
@@ -120,10 +143,18 @@ func TestSelectRefuses(t *testing.T) {
 		services []config.Service
 		want     []string
 	}{
-		"missing":        {gateway, []string{"ext0", "eth7", "eth8"}, nil, []string{`"eth7", "eth8"`, "ext0, int0, int0.7"}},
+		"missing":        {gateway, []string{"ext0", "eth7", "eth8"}, nil, []string{`"eth7", "eth8"`, "ext0, inred, int0, int0.7"}},
 		"own address":    {gateway, nil, []config.Service{service("192.0.2.3:22", "10.1.0.1:22")}, []string{`backend "10.1.0.1:22"`, "int1"}},
 		"VIP as backend": {gateway, []string{"ext0"}, []config.Service{service("192.0.2.3:22", "192.0.2.5:22")}, []string{"vmac0"}},
 		"none found":     {island, nil, []config.Service{service("192.0.2.3:22", "10.0.0.11:22")}, []string{"dataplane.interfaces"}},
+		"other VLAN":     {gateway, nil, []config.Service{service("192.0.2.3:22", "10.7.0.11:22")}, []string{`"login"`, `"ext0" (untagged)`, `"int0.7" (VLAN 7)`, "one VLAN"}},
+		"other VLANs":    {gateway, []string{"bond0"}, []config.Service{service("10.27.0.1:22", "10.28.0.11:22")}, []string{`"bond0.7" (VLAN 7)`, `"bond0.8" (VLAN 8)`}},
+		"two tags":       {gateway, nil, []config.Service{service("10.29.0.1:22")}, []string{`"bond0.7.9"`, `"bond0.7"`, "outer one"}},
+		"named two":      {gateway, []string{"bond0.7.9"}, nil, []string{"dataplane.interfaces", "outer one"}},
+		"no Ethernet":    {gateway, nil, []config.Service{service("192.0.2.3:22", "10.33.0.11:22")}, []string{`"wg0" (wireguard)`, "gue"}},
+		"bond's port":    {gateway, []string{"port0"}, nil, []string{`"port0" is a port of "bond0"`}},
+		"team's port":    {gateway, []string{"port1"}, nil, []string{`"team0" (team)`}},
+		"bridge port":    {gateway, []string{"port2"}, nil, []string{`"br0" (bridge)`}},
 		"kernel fails":   {machine{err: errors.New("no netlink")}, nil, nil, []string{"no netlink"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,5 +168,32 @@ func TestSelectRefuses(t *testing.T) {
 				t.Errorf("%v, want %q in it", err, c.want)
 			}
 		})
+	}
+}
+
+// Where native XDP is asked for, links that cannot have it are refused with some
+// that can; where it is not, generic XDP serves.
+func TestSelectNative(t *testing.T) {
+	for vip, want := range map[string][]string{
+		"10.30.0.1:22": {`bond "bond1" is in mode balance-tlb`, "802.3ad", "generic"},
+		"10.31.0.1:22": {`"team0" is a team`, "bond", "generic"},
+		"10.32.0.1:22": {`"br0" is a bridge`, "port", "generic"},
+		"192.0.2.7:22": {`"vmac2" is a macvlan`, "namespace", "generic"},
+		"10.20.0.1:22": nil,
+		"10.27.0.3:22": nil,
+	} {
+		for _, mode := range []config.XDPMode{config.XDPNative, config.XDPAuto, config.XDPGeneric} {
+			s := &config.Settings{Services: []config.Service{service(vip)}}
+			s.Dataplane.XDP = mode
+			_, err := Select(gateway, s)
+			if (err != nil) != (want != nil && mode == config.XDPNative) {
+				t.Errorf("%s, xdp: %s: %v", vip, mode, err)
+			}
+			for _, w := range want {
+				if err != nil && !strings.Contains(err.Error(), w) {
+					t.Errorf("%s, xdp: %s: %v, want %q in it", vip, mode, err, w)
+				}
+			}
+		}
 	}
 }

@@ -32,17 +32,45 @@ func (Netlink) Links() ([]Link, error) {
 	}
 	list := make([]Link, 0, len(found))
 	for _, l := range found {
-		a := l.Attrs()
-		parent := a.ParentIndex
-		if a.NetNsID >= 0 {
-			parent = 0 // the index is one of another namespace
-		}
-		list = append(list, Link{
-			Index: a.Index, Name: a.Name, Kind: l.Type(), Parent: parent,
-			Loopback: a.Flags&net.FlagLoopback != 0, Addrs: byIndex[a.Index],
-		})
+		link := describe(l)
+		link.Addrs = byIndex[link.Index]
+		list = append(list, link)
 	}
 	return list, nil
+}
+
+// describe is what netlink says of a link, its addresses apart.
+func describe(l netlink.Link) Link {
+	a := l.Attrs()
+	link := Link{
+		Index: a.Index, Name: a.Name, Kind: l.Type(), Parent: a.ParentIndex, Master: a.MasterIndex,
+		Loopback:   a.Flags&net.FlagLoopback != 0,
+		NoEthernet: a.EncapType != "" && a.EncapType != "ether" && a.EncapType != "loopback",
+	}
+	if a.NetNsID >= 0 {
+		link.Parent = 0 // the index is one of another namespace
+	}
+	switch l := l.(type) {
+	case *netlink.Vlan:
+		link.VLAN = uint16(l.VlanId)
+	case *netlink.Bond:
+		link.Bond = againstXDP(l)
+	}
+	return link
+}
+
+// againstXDP says what of a bond has its driver refuse XDP, "" if nothing.
+func againstXDP(b *netlink.Bond) string {
+	switch b.Mode {
+	case netlink.BOND_MODE_BALANCE_RR, netlink.BOND_MODE_ACTIVE_BACKUP:
+		return ""
+	case netlink.BOND_MODE_802_3AD, netlink.BOND_MODE_BALANCE_XOR:
+		if b.XmitHashPolicy != netlink.BOND_XMIT_HASH_POLICY_VLAN_SRCMAC {
+			return ""
+		}
+		return "in mode " + b.Mode.String() + " with xmit_hash_policy vlan+srcmac"
+	}
+	return "in mode " + b.Mode.String()
 }
 
 // Routes implements [Kernel].

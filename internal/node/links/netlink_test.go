@@ -116,3 +116,37 @@ func addMultipath(t *testing.T, n *nettest.Namespace, dst string, routers ...str
 		t.Fatal(err)
 	}
 }
+
+// Links that this kernel may not have, as netlink tells of them.
+func TestDescribe(t *testing.T) {
+	attrs := netlink.LinkAttrs{Index: 5, Name: "x", ParentIndex: 3, MasterIndex: 4, NetNsID: -1, EncapType: "ether"}
+	abroad, point := attrs, attrs
+	abroad.NetNsID, point.EncapType = 0, "none"
+	bond := func(mode netlink.BondMode, policy netlink.BondXmitHashPolicy) *netlink.Bond {
+		b := netlink.NewLinkBond(attrs)
+		b.Mode, b.XmitHashPolicy = mode, policy
+		return b
+	}
+	for name, c := range map[string]struct {
+		link netlink.Link
+		want Link
+	}{
+		"vlan":            {&netlink.Vlan{LinkAttrs: attrs, VlanId: 7}, Link{Kind: "vlan", Parent: 3, Master: 4, VLAN: 7}},
+		"macvlan, abroad": {&netlink.Macvlan{LinkAttrs: abroad}, Link{Kind: "macvlan", Master: 4}},
+		"wireguard":       {&netlink.Wireguard{LinkAttrs: point}, Link{Kind: "wireguard", Parent: 3, Master: 4, NoEthernet: true}},
+		"active-backup":   {bond(netlink.BOND_MODE_ACTIVE_BACKUP, -1), Link{Kind: "bond", Parent: 3, Master: 4}},
+		"balance-rr":      {bond(netlink.BOND_MODE_BALANCE_RR, -1), Link{Kind: "bond", Parent: 3, Master: 4}},
+		"802.3ad":         {bond(netlink.BOND_MODE_802_3AD, netlink.BOND_XMIT_HASH_POLICY_LAYER3_4), Link{Kind: "bond", Parent: 3, Master: 4}},
+		"xor by VLAN": {
+			bond(netlink.BOND_MODE_BALANCE_XOR, netlink.BOND_XMIT_HASH_POLICY_VLAN_SRCMAC),
+			Link{Kind: "bond", Parent: 3, Master: 4, Bond: "in mode balance-xor with xmit_hash_policy vlan+srcmac"},
+		},
+		"balance-alb": {bond(netlink.BOND_MODE_BALANCE_ALB, -1), Link{Kind: "bond", Parent: 3, Master: 4, Bond: "in mode balance-alb"}},
+		"broadcast":   {bond(netlink.BOND_MODE_BROADCAST, -1), Link{Kind: "bond", Parent: 3, Master: 4, Bond: "in mode broadcast"}},
+	} {
+		c.want.Index, c.want.Name = 5, "x"
+		if diff := cmp.Diff(c.want, describe(c.link)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

@@ -17,14 +17,18 @@ func Ban(b guard.Ban) control.Ban {
 	return out
 }
 
-// Bans are all that keeps clients out.
-func Bans(bans []guard.Ban, denied []loader.Rule) control.BanList {
-	var list control.BanList
+// Bans are all that keeps clients out, and what never does.
+func Bans(bans []guard.Ban, denied, exempt []loader.Rule) control.BanList {
+	list := control.BanList{Denied: rules(denied), Exempt: rules(exempt)}
 	for _, b := range bans {
 		list.Bans = append(list.Bans, Ban(b))
 	}
-	for _, r := range denied {
-		list.Denied = append(list.Denied, control.Denied{Prefix: r.Prefix, Packets: r.Packets, Bytes: r.Bytes})
+	return list
+}
+
+func rules(all []loader.Rule) (list []control.Rule) {
+	for _, r := range all {
+		list = append(list, control.Rule{Prefix: r.Prefix, Packets: r.Packets, Bytes: r.Bytes})
 	}
 	return list
 }

@@ -152,6 +152,34 @@ BenchmarkXdp/mode=dsr/flows=1000 1 150 ns 3 per_floor
 	}
 }
 
+func TestScale(t *testing.T) {
+	for _, test := range []struct {
+		values []float64
+		ticks  []float64
+		place  map[float64]float64 // of a hundred pixels
+	}{
+		{[]float64{0, 10}, []float64{0, 2, 4, 6, 8, 10}, map[float64]float64{0: 0, 5: 50, 10: 100}},
+		{[]float64{1, 3.9}, []float64{0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5}, map[float64]float64{3.9: 100}},
+		{[]float64{4, 8}, []float64{0, 1, 2, 3, 4, 5, 6, 7, 8}, map[float64]float64{4: 50}},
+		{[]float64{0, 1, 100}, []float64{1, 10, 100}, map[float64]float64{0: 0, 1: 0, 10: 50, 100: 100}},
+		{[]float64{0.02, 20}, []float64{0.01, 0.1, 1, 10}, map[float64]float64{0.01: 0, 20: 100}},
+	} {
+		s := newScale(test.values, 100)
+		ticks := s.ticks()
+		for i, v := range ticks {
+			if len(ticks) != len(test.ticks) || math.Abs(v-test.ticks[i]) > 1e-9 {
+				t.Errorf("%v: ticks %v, want %v", test.values, ticks, test.ticks)
+				break
+			}
+		}
+		for v, want := range test.place {
+			if got := s.place(v); math.Abs(got-want) > 1e-9 {
+				t.Errorf("%v: %v is at %v, want %v", test.values, v, got, want)
+			}
+		}
+	}
+}
+
 func TestSVG(t *testing.T) {
 	got := written(t, func(w io.Writer) error { return sample().SVG(w, "per_floor", 2.5) })
 	d := xml.NewDecoder(strings.NewReader(got))
@@ -162,7 +190,9 @@ func TestSVG(t *testing.T) {
 			t.Fatalf("no XML: %v\n%s", err, got)
 		}
 	}
-	for _, want := range []string{"nat &lt;hide&gt; 64", ">3.80<", "stroke-dasharray"} {
+	for _, want := range []string{
+		"nat &lt;hide&gt; 64", ">3.80<", "stroke-dasharray", "per_floor [x]", "median of 3", "dashes: the goal, 2.50", ">mode, flows:<", ">dsr<", ">1<", ">4<", hues[1],
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the plot lacks %q", want)
 		}

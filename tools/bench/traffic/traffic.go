@@ -15,6 +15,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/nettest/progrun"
 )
 
 // Programs are the benchmark's own programs.
@@ -51,10 +53,10 @@ const batch = 20_000
 // number. The calling thread must be in the interface's namespace.
 func (p *Programs) Send(s *Stream, ifindex, count int) error {
 	return p.with(s, func() error {
+		call := progrun.New(p.objs.Generate, s.bytes(), nil, ifindex)
+		defer call.Close()
 		for left := count; left > 0; left -= batch {
-			r := newRun(p.objs.Generate, s, ifindex, min(left, batch))
-			r.attr.flags = unix.BPF_F_TEST_XDP_LIVE_FRAMES
-			if err := r.do(); err != nil {
+			if err := call.Live(min(left, batch)); err != nil {
 				return fmt.Errorf("send frames: %v", err)
 			}
 		}
@@ -71,16 +73,18 @@ func (p *Programs) Feed(s *Stream, to *ebpf.Program, ifindex, count int) (float6
 	}
 	var sum, frames float64
 	err := p.with(s, func() error {
+		call := progrun.New(p.objs.Feed, s.bytes(), nil, ifindex)
+		defer call.Close()
 		for left := count; left > 0; left -= batch {
 			n := min(left, batch)
-			r := newRun(p.objs.Feed, s, ifindex, n)
-			if err := r.do(); err != nil {
+			r, err := call.Repeat(n)
+			if err != nil {
 				return fmt.Errorf("run %s on frames: %v", to, err)
 			}
-			if r.attr.verdict == xdpAborted {
+			if r.Verdict == xdpAborted {
 				return fmt.Errorf("run %s on frames: it was not reached", to)
 			}
-			sum += float64(r.attr.duration) * float64(n)
+			sum += float64(r.Nanoseconds) * float64(n)
 			frames += float64(n)
 		}
 		return nil
