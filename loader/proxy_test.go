@@ -52,6 +52,8 @@ type proxyServer struct {
 	closes bool
 	// deaf is one that closes without reading, absent one that is not there.
 	deaf, absent bool
+	// ended is called where it has heard the last of a connection.
+	ended func(client netip.AddrPort, c net.Conn)
 	// control is called on each listening socket before it listens.
 	control func(fd int) error
 }
@@ -131,6 +133,9 @@ func (p proxyServer) handle(c net.Conn) {
 		// By read and write: splice, which io.Copy would take, stops for ever at
 		// urgent data.
 		_, _ = io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{r})
+	}
+	if p.ended != nil {
+		p.ended(out.client, c)
 	}
 }
 
