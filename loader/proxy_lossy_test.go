@@ -21,6 +21,7 @@ var lossCases = map[string]proxyCase{
 	"SYN-ACK lost":        {prepare: losesAtClient(synackAfter(1, "drop", "accept")), talk: says(0, 300_000)},
 	"SACK under 2 % loss": {prepare: lossyBothWays, talk: talkSACK},
 	"keepalive probe before the header has arrived": {prepare: onlyClientRepeats, talk: talkKeepalive},
+	"first segment of full MSS carries the header":  {prepare: onlyClientRepeats, talk: talkFull},
 	"frame with header over the MTU":                {prepare: onlyClientRepeats, talk: talkMTU},
 }
 
@@ -100,6 +101,18 @@ func talkKeepalive(t *testing.T, w *proxyWorld) {
 	w.converse(t, c, 0, 1000)
 	if n := mib(t, w.Client, "TcpExt", "TCPKeepAlive"); n == 0 {
 		t.Error("the client has sent no keepalive probe")
+	}
+	must(t, c.Close())
+}
+
+// talkFull: the first segment is as full as the SYN-ACK's MSS allows, and the
+// header fits in front of it.
+func talkFull(t *testing.T, w *proxyWorld) {
+	c := w.connect(t)
+	w.converse(t, c, 4*mss, 100_000)
+	// The one that was lost.
+	if n := w.bareHeaders(t); n != 1 {
+		t.Errorf("%d headers came alone, want 1", n)
 	}
 	must(t, c.Close())
 }
