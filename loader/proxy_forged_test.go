@@ -14,7 +14,6 @@ var forgedCases = map[string]proxyCase{
 	"spoofed SYN on a live tuple":      {talk: talkForged(frame.SYN), handshakes: 1},
 	"spoofed RST on a live tuple":      {talk: talkForged(frame.RST)},
 	"spoofed RST ACK on a live tuple":  {talk: talkForged(frame.RST | frame.ACK)},
-	"spoofed FIN ACK on a live tuple":  {talk: talkForged(frame.FIN | frame.ACK)},
 	"spoofed SYN, RST on a live tuple": {talk: talkForged(frame.SYN, frame.RST), handshakes: 1},
 }
 
@@ -25,9 +24,12 @@ func talkForged(flags ...frame.Flags) func(*testing.T, *proxyWorld) {
 		before, _ := find(t, w.dp, client(c))
 		moving := make(chan error, 1)
 		go func() { moving <- exchange(c, 3<<20) }()
-		for n := range uint32(64) {
+		somebody := w.atClient(t)
+		// Near enough to each other that some are in every window, the gateway's,
+		// too; one that is exactly what the backend expects is no forgery.
+		for n := range uint32(1 << 12) {
 			for _, f := range flags {
-				w.injectAtClient(t, forgery{from: client(c), to: w.listen, flags: f, seq: n<<26 + 12345, ack: n<<26 + 99})
+				somebody.send(t, forgery{from: client(c), to: w.listen, flags: f, seq: n<<20 + 12345, ack: n<<20 + 99})
 			}
 		}
 		must(t, <-moving)

@@ -20,7 +20,7 @@ var lossCases = map[string]proxyCase{
 	"header frame lost once, server waits for it":  {server: proxyServer{silent: true}, prepare: lost(first(1)), talk: says(0, 300_000)},
 	"SYN-ACK lost":        {prepare: losesAtClient(synackAfter(1, "drop", "accept")), talk: says(0, 300_000)},
 	"SACK under 2 % loss": {prepare: lossyBothWays, talk: talkSACK},
-	"keepalive probe before the header has arrived": {prepare: onlyClientRepeats, talk: talkKeepalive},
+	"keepalive probe before the header has arrived": {server: proxyServer{silent: true}, prepare: onlyClientRepeats, talk: talkKeepalive},
 	"first segment of full MSS carries the header":  {prepare: onlyClientRepeats, talk: talkFull},
 	"frame with header over the MTU":                {prepare: onlyClientRepeats, talk: talkMTU},
 }
@@ -94,8 +94,8 @@ func talkSACK(t *testing.T, w *proxyWorld) {
 	must(t, c.Close())
 }
 
-// talkKeepalive: the client is silent, the backend has not even accepted. What
-// brings the header is the client's keepalive probe.
+// talkKeepalive: the client is silent, the server waits for the header. What
+// brings it is the client's keepalive probe.
 func talkKeepalive(t *testing.T, w *proxyWorld) {
 	c := w.connectBy(t, net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}})
 	w.converse(t, c, 0, 1000)

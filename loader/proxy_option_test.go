@@ -66,13 +66,19 @@ func talkFastOpen(t *testing.T, w *proxyWorld) {
 	talkFastOpenData(t, w)
 }
 
-// talkFastOpenData: what was in the SYN arrives once, behind the header.
+// talkFastOpenData: what was in the SYN arrives once, behind the header. The
+// backend does not even know that it was asked.
 func talkFastOpenData(t *testing.T, w *proxyWorld) {
-	before := mib(t, w.Client, "TcpExt", "TCPFastOpenActiveFail")
+	failed := func() uint64 { return mib(t, w.Client, "TcpExt", "TCPFastOpenActiveFail") }
+	taken := func() uint64 { return mib(t, w.backend().Namespace, "TcpExt", "TCPFastOpenPassive") }
+	before, other := failed(), taken()
 	c := w.connectBy(t, net.Dialer{Control: fastOpenConnect})
 	w.converse(t, c, 700, 100_000)
-	if mib(t, w.Client, "TcpExt", "TCPFastOpenActiveFail") != before+1 {
+	if failed() != before+1 {
 		t.Error("the client has sent no data in its SYN, or it was taken")
+	}
+	if taken() != other {
+		t.Error("the backend has taken the SYN's cookie")
 	}
 	must(t, c.Close())
 }
@@ -99,7 +105,11 @@ func talkMultipath(t *testing.T, w *proxyWorld) {
 	if h := w.hears(t); h.err == nil {
 		t.Fatalf("without the gateway the backend has heard %+v", h)
 	}
+	agreed := mib(t, w.Client, "MPTcpExt", "MPCapableSYNACKRX")
 	c = w.connectBy(t, d)
+	if mib(t, w.Client, "MPTcpExt", "MPCapableSYNACKRX") != agreed {
+		t.Error("the backend has agreed to MPTCP")
+	}
 	if ok, err := c.(*net.TCPConn).MultipathTCP(); err != nil || ok {
 		t.Errorf("MPTCP is spoken: %t, %v", ok, err)
 	}

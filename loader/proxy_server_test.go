@@ -84,8 +84,8 @@ func talkCorrupt(t *testing.T, w *proxyWorld) {
 	if !ok {
 		t.Fatal("the connection has no flow")
 	}
-	w.injectAtClient(t, forgery{from: client(c), to: w.listen, corrupt: true})
-	w.injectAtBackend(t, forgery{from: backendAddr(w), to: f.Source, corrupt: true})
+	w.atClient(t).send(t, forgery{from: client(c), to: w.listen, corrupt: true})
+	w.atBackend(t).send(t, forgery{from: backendAddr(w), to: f.Source, corrupt: true})
 	eventually(t, "both ends have counted the wrong checksum", func() bool {
 		return mib(t, w.Client, "Tcp", "InCsumErrors") == 1 && mib(t, w.backend().Namespace, "Tcp", "InCsumErrors") == 1
 	})

@@ -1,6 +1,7 @@
 package loader_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -84,8 +85,10 @@ func (w *proxyWorld) connectBy(t *testing.T, d net.Dialer) net.Conn {
 
 func (w *proxyWorld) dialBy(t *testing.T, d net.Dialer) (c net.Conn, err error) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	err = w.Client.Do(func() error {
-		c, err = d.DialContext(t.Context(), "tcp", w.listen.String())
+		c, err = d.DialContext(ctx, "tcp", w.listen.String())
 		return err
 	})
 	return c, err
