@@ -6,8 +6,11 @@ import (
 	"maps"
 	"net/netip"
 	"sync/atomic"
+	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // What follows lets the tests of this package's surface look inside.
@@ -108,4 +111,35 @@ func (d *Dataplane) Entries(ctx context.Context) (n int, err error) {
 		return n, err
 	}
 	return n, d.scanOverflow(ctx, func(bpfFlowKey, *bpfFlow) bool { n++; return true })
+}
+
+// Embryos counts the handshakes that the table holds, of both directions, those
+// past their lifetime, too.
+func (d *Dataplane) Embryos() (n int, err error) {
+	var key bpfFlowKey
+	var e bpfEmbryo
+	it := d.objs.Embryos.Iterate()
+	for it.Next(&key, &e) {
+		n++
+	}
+	return n, it.Err()
+}
+
+// Age makes every entry as old as if nothing had come for so long.
+// No packet may come meanwhile.
+func (d *Dataplane) Age(by time.Duration) error {
+	mem, err := unix.Mmap(d.objs.Flows.FD(), 0, int(d.lines)*flowSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	lines := unsafe.Slice((*bpfFlow)(unsafe.Pointer(&mem[0])), d.lines)
+	for i := range lines {
+		f := &lines[i]
+		f.Seen -= ticks(by)
+		// Of an entry for answers it is the way to the client.
+		if f.Owner&flowReverse == 0 {
+			f.Opened -= ticks(by)
+		}
+	}
+	return unix.Munmap(mem)
 }

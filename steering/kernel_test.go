@@ -31,9 +31,11 @@ type kernelWorld struct {
 	stop    func() // ends the process before
 }
 
-func newKernelWorld(t *testing.T) *kernelWorld {
+func newKernelWorld(t *testing.T) *kernelWorld { return newKernelWorldOn(t, nettest.GatewayOptions{}) }
+
+func newKernelWorldOn(t *testing.T, o nettest.GatewayOptions) *kernelWorld {
 	w := &kernelWorld{
-		gateway: nettest.GatewayForTest(t, nettest.GatewayOptions{}),
+		gateway: nettest.GatewayForTest(t, o),
 		options: loader.Options{
 			Dir:        filepath.Join(nettest.BPFFS(t), "sluice"),
 			Interfaces: []string{nettest.OutsideLink, nettest.InsideLink},

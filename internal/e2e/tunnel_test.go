@@ -19,14 +19,36 @@ import (
 // of the VIP's family and of the other one.
 var tunnels = []shape{{mode: "ipip"}, {mode: "ipip", crossed: true}, {mode: "gue"}, {mode: "gue", crossed: true}}
 
-// takeOut runs a sluice on a backend that does nothing but take packets out.
-func (w *world) takeOut(b *nettest.Backend) *daemon {
+// decapDaemon is a sluice on a backend that does nothing but take packets out.
+type decapDaemon struct {
+	*daemon
+	world *world
+	bpffs string
+}
+
+// takeOut runs one.
+func (w *world) takeOut(b *nettest.Backend) *decapDaemon {
 	w.t.Helper()
-	d := newDaemon(w.t, b.Namespace)
-	d.write(d.node(nettest.BPFFS(w.t)) + fmt.Sprintf("dataplane: {xdp: native, decap: {interfaces: [%s], from: [%s, \"%s\"], vips: [%s, \"%s\"]}}\n",
-		nettest.HostLink, w.InsideAddr.V4, w.InsideAddr.V6, vips["IPv4"].Addr(), vips["IPv6"].Addr()))
+	bpffs := nettest.BPFFS(w.t) // before the daemon: what is first made is last removed
+	d := &decapDaemon{daemon: newDaemon(w.t, b.Namespace), world: w, bpffs: bpffs}
+	d.trust("", "")
 	d.start()
 	return d
+}
+
+// trust writes settings that trust the gateway to send packets for the VIPs in
+// use, and more.
+func (d *decapDaemon) trust(moreFrom, moreVIPs string) {
+	d.t.Helper()
+	inside := d.world.InsideAddr
+	d.write(d.node(d.bpffs) + fmt.Sprintf("dataplane: {xdp: native, decap: {interfaces: [%s], from: [%s, \"%s\"%s], vips: [%s, \"%s\"%s]}}\n",
+		nettest.HostLink, inside.V4, inside.V6, moreFrom, vips["IPv4"].Addr(), vips["IPv6"].Addr(), moreVIPs))
+}
+
+func (d *decapDaemon) status() (s control.Status) {
+	d.t.Helper()
+	d.query(&s, "status")
+	return s
 }
 
 // TestTunnels logs in by OpenSSH through each combination of families and modes,
@@ -68,8 +90,7 @@ func TestTunnels(t *testing.T) {
 func (w *world) tookOut(t *testing.T) {
 	t.Helper()
 	for i, d := range w.decaps {
-		var s control.Status
-		d.query(&s, "status")
+		s := d.status()
 		if len(s.Attachments) != 1 || s.Attachments[0].Program != "decap" {
 			t.Errorf("b%d: attached as %+v", i+1, s.Attachments)
 		}

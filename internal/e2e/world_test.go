@@ -62,7 +62,7 @@ type world struct {
 	check   string
 	hostKey sshtest.Key
 	// decaps are the daemons on the backends of shapes that tunnel.
-	decaps []*daemon
+	decaps []*decapDaemon
 }
 
 // Health checks: one that notices soon, and one that stays calm while hundreds

@@ -18,6 +18,12 @@ type receiver struct {
 	config  func(dir string, listen []netip.AddrPort, to netip.AddrPort) string
 }
 
+// ReceiverLog is the file in which a receiver writes down each connection that
+// ended, in words: client, its port, where it dialled, that port, and with
+// "haproxy" the connection id in hexadecimal digits. Other lines are of
+// connections without a header.
+const ReceiverLog = "access.log"
+
 // Receivers are the names [ReceiveForTest] takes.
 var Receivers = []string{"haproxy", "nginx"}
 
@@ -28,7 +34,7 @@ var receivers = map[string]receiver{
 
 func haproxyConfig(_ string, listen []netip.AddrPort, to netip.AddrPort) string {
 	var b strings.Builder
-	b.WriteString("global\n  maxconn 8000\n  nbthread 1\ndefaults\n  mode tcp\n  timeout connect 10s\n  timeout client 10m\n  timeout server 10m\nfrontend in\n")
+	b.WriteString("global\n  maxconn 8000\n  nbthread 1\n  log stdout format raw daemon\ndefaults\n  mode tcp\n  log global\n  log-format \"%ci %cp %fi %fp %[fc_pp_unique_id,hex]\"\n  timeout connect 10s\n  timeout client 10m\n  timeout server 10m\nfrontend in\n")
 	for _, l := range listen {
 		fmt.Fprintf(&b, "  bind %s:%d accept-proxy%s\n", bare(l.Addr()), l.Port(), v6only(l, "  v6only"))
 	}
@@ -39,7 +45,7 @@ func haproxyConfig(_ string, listen []netip.AddrPort, to netip.AddrPort) string 
 func nginxConfig(dir string, listen []netip.AddrPort, to netip.AddrPort) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nworker_processes 1;\npid %s/pid;\nerror_log %s/error.log info;\n", dir, dir)
-	fmt.Fprintf(&b, "events { worker_connections 20000; }\nstream {\n  log_format client '$proxy_protocol_addr $proxy_protocol_port $status';\n  access_log %s/access.log client;\n  server {\n", dir)
+	fmt.Fprintf(&b, "events { worker_connections 20000; }\nstream {\n  log_format client '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port';\n  access_log %s client;\n  server {\n", filepath.Join(dir, ReceiverLog))
 	for _, l := range listen {
 		fmt.Fprintf(&b, "    listen %s proxy_protocol%s;\n", l, v6only(l, " ipv6only=on"))
 	}
@@ -67,10 +73,16 @@ func ReceiveForTest(t TB, n *Namespace, name, dir string, listen []netip.AddrPor
 	if err := os.WriteFile(file, []byte(r.config(dir, listen, to)), 0o600); err != nil {
 		t.Fatalf("%v", err)
 	}
+	// HAProxy logs to its standard output, nginx opens the file itself.
+	log, err := os.OpenFile(filepath.Join(dir, ReceiverLog), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer log.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := n.Command(ctx, r.program, r.args(file)...)
 	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = log, &said
 	cmd.WaitDelay = time.Second // a child of its own may hold the pipe
 	if err := cmd.Start(); err != nil {
 		cancel()
