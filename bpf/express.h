@@ -106,7 +106,7 @@ static __always_inline int express_denied(const struct control *c, const struct 
 {
 	struct prefix key = { .length = PREFIX_WHOLE, .v6 = v6 };
 
-	if (!(c->guard & GUARD_DENY))
+	if (!(c->guard & GUARD_DENY) || !deny_block(o->src, v6))
 		return 0;
 	__builtin_memcpy(&key.addr, o->src, sizeof(key.addr));
 	return bpf_map_lookup_elem(&denies, &key) != NULL;

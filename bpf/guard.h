@@ -46,6 +46,15 @@ static __always_inline struct rule *exemption(const struct control *c, const str
 	return c->guard & GUARD_EXEMPT ? bpf_map_lookup_elem(&exempts, &key) : NULL;
 }
 
+/* Whether a denied prefix may hold the address, of two words. */
+static __always_inline int deny_block(const __u64 *addr, __u64 v6)
+{
+	__u32 block = v6 ? (__u32)addr[0] * DENY_SPREAD >> 16 : bpf_ntohl(addr[1] >> 32) >> 16, at = block / 64;
+	__u64 *word = bpf_map_lookup_elem(&deny_blocks, &at);
+
+	return word && *word >> block % 64 & 1;
+}
+
 /* Whether the packet's sender is denied altogether. */
 __noinline int guard_denies(const struct packet *p)
 {
@@ -53,7 +62,7 @@ __noinline int guard_denies(const struct packet *p)
 	struct control *c = control();
 	struct rule *r, *e;
 
-	if (!p || !c)
+	if (!p || !c || !deny_block((const __u64 *)&p->src, p->v6))
 		return 0;
 	key.v6 = p->v6;
 	key.addr = p->src;

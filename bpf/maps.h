@@ -195,6 +195,14 @@ struct prefixes {
 /* Prefixes that may send nothing at all to a VIP. */
 struct prefixes denies SEC(".maps");
 
+/* In which blocks they are: the table need not be asked about any other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DENY_BLOCKS / 64);
+	__type(key, __u32);
+	__type(value, __u64);
+} deny_blocks SEC(".maps");
+
 /* Prefixes the guard never keeps out. */
 struct prefixes exempts SEC(".maps");
 

@@ -29,6 +29,10 @@
 #define MAX_BANS 131072 /* of single sources */
 #define MAX_PREFIXES 16384 /* in each of the prefix tables */
 #define MAX_SOURCES 131072
+/* Blocks of addresses that may hold denied ones, a bit each: IPv4's by their
+ * first 16 bits, IPv6's by a hash of their first 32. */
+#define DENY_BLOCKS 65536
+#define DENY_SPREAD 0x9e3779b1u
 #define EXPIRE_BATCH 64 /* lines a call of expire looks at */
 #define EXPIRE_KEYS 16 /* the same for the overflow table */
 

@@ -333,6 +333,7 @@ const (
 	bpfMapChecks          = "checks"
 	bpfMapControls        = "controls"
 	bpfMapDenies          = "denies"
+	bpfMapDenyBlocks      = "deny_blocks"
 	bpfMapDrops           = "drops"
 	bpfMapEgress          = "egress"
 	bpfMapEmbryos         = "embryos"
@@ -445,6 +446,7 @@ type bpfMapSpecs struct {
 	Checks         *ebpf.MapSpec `ebpf:"checks"`
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
 	Denies         *ebpf.MapSpec `ebpf:"denies"`
+	DenyBlocks     *ebpf.MapSpec `ebpf:"deny_blocks"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	Egress         *ebpf.MapSpec `ebpf:"egress"`
 	Embryos        *ebpf.MapSpec `ebpf:"embryos"`
@@ -523,6 +525,7 @@ type bpfMaps struct {
 	Checks         *ebpf.Map `ebpf:"checks"`
 	Controls       *ebpf.Map `ebpf:"controls"`
 	Denies         *ebpf.Map `ebpf:"denies"`
+	DenyBlocks     *ebpf.Map `ebpf:"deny_blocks"`
 	Drops          *ebpf.Map `ebpf:"drops"`
 	Egress         *ebpf.Map `ebpf:"egress"`
 	Embryos        *ebpf.Map `ebpf:"embryos"`
@@ -568,6 +571,7 @@ func (m *bpfMaps) Close() error {
 		m.Checks,
 		m.Controls,
 		m.Denies,
+		m.DenyBlocks,
 		m.Drops,
 		m.Egress,
 		m.Embryos,

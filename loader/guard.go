@@ -59,7 +59,7 @@ func (d *Dataplane) SetGuard(g Guard) error {
 	if err := d.setPrefixes(d.objs.Exempts, "exempt", g.Exempt); err != nil {
 		return err
 	}
-	if err := d.setPrefixes(d.objs.Denies, "denied", g.Deny); err != nil {
+	if err := d.setDenied(g.Deny); err != nil {
 		return err
 	}
 	return d.control(func(c *bpfControl) {

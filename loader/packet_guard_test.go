@@ -56,6 +56,7 @@ func everyone(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, 0).Masked(
 func testGuard(t *testing.T, r *rig) {
 	t.Run("port budget", func(t *testing.T) { testPortBudget(t, r) })
 	r.plain(t, steering, testDeny)
+	r.plain(t, []kind{hide}, testDenyBlocks)
 	r.plain(t, []kind{local}, testDenyLocal)
 	r.plain(t, steering, testBan)
 	r.plain(t, []kind{hide, dsr}, testBanEnds)
@@ -99,6 +100,30 @@ func testDeny(t *testing.T, s stand) {
 	s.untouched(t, at, build(t, f))
 	mustRig(t, s.d.SetGuard(Guard{}))
 	other.play(t, []step{{flags: frame.ACK, data: "x", state: state}})
+}
+
+// testDenyBlocks: a prefix of any length is found, and when it is gone it is not
+// missed, whatever else is denied in its block or elsewhere.
+func testDenyBlocks(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	client := c.client.Addr()
+	elsewhere := netip.MustParsePrefix("203.0.113.0/24")
+	if client.Is6() {
+		elsewhere = netip.MustParsePrefix("2001:db9::/32")
+	}
+	for _, bits := range []int{0, 1, 7, 15, 16, 17, 24, 31, 32, 33, 48, 64, 127, 128} {
+		if bits > client.BitLen() {
+			break
+		}
+		own := netip.PrefixFrom(client, bits)
+		for _, deny := range [][]netip.Prefix{{own, elsewhere}, {own}} {
+			mustRig(t, s.d.SetGuard(Guard{Deny: deny}))
+			c.play(t, []step{{say: own.String(), flags: frame.ACK, data: "x", does: silent, why: "denied", state: FlowEstablished}})
+		}
+		mustRig(t, s.d.SetGuard(Guard{Deny: []netip.Prefix{elsewhere}}))
+		c.play(t, []step{{say: "no longer " + own.String(), flags: frame.ACK, data: "x", state: FlowEstablished}})
+	}
+	mustRig(t, s.d.SetGuard(Guard{}))
 }
 
 func testDenyLocal(t *testing.T, s stand) {
