@@ -15,6 +15,12 @@ static __always_inline void count_no_listener(void)
 		__sync_fetch_and_add(&c->packets, 1);
 }
 
+/* Whether connections that reach this node end in our listener. */
+static __always_inline int ends_on_nodes(const struct service *svc)
+{
+	return svc->mode == MODE_SSHD || svc->flags & SERVICE_NODES;
+}
+
 /* The service of the address that was dialled, if it ends on this node. */
 static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 *id)
 {
@@ -41,7 +47,7 @@ static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 
 		return NULL;
 	*id = *found;
 	svc = bpf_map_lookup_elem(&services, id);
-	return svc && svc->mode == MODE_SSHD ? svc : NULL;
+	return svc && ends_on_nodes(svc) ? svc : NULL;
 }
 
 /* Without a listener the connection is refused: it must not reach whatever

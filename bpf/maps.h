@@ -240,6 +240,15 @@ struct {
 	__type(value, __u64);
 } listeners SEC(".maps");
 
+/* What other nodes send by: a frame of theirs for a service that ends on nodes
+ * was sent on to us, and is never sent on again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODE_MACS);
+	__type(key, struct node_mac);
+	__type(value, __u32);
+} node_macs SEC(".maps");
+
 /* Check address to member. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -25,6 +25,7 @@
 #define MAX_VIPS 1024
 #define MAX_INTERFACES 64
 #define SERVICE_POOL 16
+#define MAX_NODE_MACS 1024
 #define FLOW_WAYS 4 /* neighbouring lines a flow may stand in; a power of two */
 #define MAX_BANS 131072 /* of single sources */
 #define MAX_PREFIXES 16384 /* in each of the prefix tables */
@@ -69,6 +70,7 @@ enum service_flag {
 	SERVICE_CLIENT = 1 << 2, /* the ring entry goes by the client's address alone */
 	SERVICE_PROXY = 1 << 3, /* nat: new flows begin with a PROXY v2 header */
 	SERVICE_CHOICE = 1 << 4, /* the less loaded of an entry's two choices */
+	SERVICE_NODES = 1 << 5, /* one-way: the members are nodes, and here it ends in our listener */
 };
 
 /* Key of the services map; a VIP's own entry in vips has only the address. */
@@ -109,6 +111,7 @@ struct owner {
 enum member_flag {
 	MEMBER_IPIP = 1 << 0, /* gets its packets inside IP */
 	MEMBER_GUE = 1 << 1, /* gets them inside UDP */
+	MEMBER_LOCAL = 1 << 2, /* is this node: its packets are passed up */
 };
 
 /* Where gue goes to (IANA's port for it), and the source ports that tell flows
@@ -130,6 +133,12 @@ struct member {
 	__be32 spread; /* bits of source's last word that the flow's hash fills */
 };
 _Static_assert(sizeof(struct member) == 52, "member");
+
+/* A MAC by which another node sends. */
+struct node_mac {
+	__u8 mac[6];
+	__u8 zero[2];
+};
 
 struct host_key {
 	struct addr addr;
@@ -484,6 +493,7 @@ enum trace_stage {
 	TRACE_ENCAPSULATED, /* bytes of the outer header */
 	TRACE_DROP, /* enum drop_reason */
 	TRACE_RESET, /* answered by a reset */
+	TRACE_PASSED, /* up to a listener of this node */
 	TRACE_STAGES,
 };
 

@@ -71,11 +71,25 @@ __noinline int odd_packet(const struct packet *p)
 	return vip ? drop(p, p->odd) : XDP_PASS;
 }
 
+/*
+ * Whether another node sent the frame on. Such a frame is for this node whatever
+ * the owner word and the ring say here: a packet is sent on once, so that nodes
+ * which disagree never send it round in circles.
+ */
+static __always_inline int from_node(const struct frame *f)
+{
+	struct node_mac key = {};
+
+	__builtin_memcpy(key.mac, f->eth->h_source, ETH_ALEN);
+	return bpf_map_lookup_elem(&node_macs, &key) != NULL;
+}
+
 /* A service that ends on this node: counted here, accepted by dispatch. */
 static __always_inline int local_packet(const struct packet *p, __u32 id)
 {
 	struct service_counters *c = service_count(id);
 
+	note(TRACE_PASSED, 0);
 	if (c) {
 		c->packets_in++;
 		c->bytes_in += p->length;
@@ -296,6 +310,8 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 		return XDP_PASS;
 	svc = service(&x->q.src, x->q.sport, &id);
 	if (svc && svc->mode != MODE_SSHD) {
+		if (svc->flags & SERVICE_NODES && from_node(f))
+			return XDP_PASS;
 		if (!owned(svc->owner))
 			return drop(&x->p, DROP_NOT_OWNER);
 		return error_to_backend(ctx, f, x, svc, id);
@@ -346,9 +362,11 @@ int steer(struct xdp_md *ctx)
 	svc = service_of(m, &x->p, &id);
 	if (!svc)
 		return other_packet(ctx, &f, x);
+	note(TRACE_SERVICE, id);
+	if (svc->flags & SERVICE_NODES && from_node(&f))
+		return local_packet(&x->p, id);
 	if (!owned(svc->owner))
 		return drop(&x->p, DROP_NOT_OWNER);
-	note(TRACE_SERVICE, id);
 	reason = guard(&x->p, svc);
 	if (reason)
 		return keep_out(ctx, &x->p, id, reason);

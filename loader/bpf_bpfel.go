@@ -248,6 +248,12 @@ type bpfNextHopKey struct {
 	Zero        [2]uint8
 }
 
+type bpfNodeMac struct {
+	_    structs.HostLayout
+	Mac  [6]uint8
+	Zero [2]uint8
+}
+
 type bpfOwner struct {
 	_      structs.HostLayout
 	Until  uint64
@@ -353,6 +359,7 @@ const (
 	bpfMapMetas           = "metas"
 	bpfMapNextHopIds      = "next_hop_ids"
 	bpfMapNextHops        = "next_hops"
+	bpfMapNodeMacs        = "node_macs"
 	bpfMapOptionsOf       = "options_of"
 	bpfMapOwners          = "owners"
 	bpfMapPaces           = "paces"
@@ -465,6 +472,7 @@ type bpfMapSpecs struct {
 	Metas          *ebpf.MapSpec `ebpf:"metas"`
 	NextHopIds     *ebpf.MapSpec `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	NodeMacs       *ebpf.MapSpec `ebpf:"node_macs"`
 	OptionsOf      *ebpf.MapSpec `ebpf:"options_of"`
 	Owners         *ebpf.MapSpec `ebpf:"owners"`
 	Paces          *ebpf.MapSpec `ebpf:"paces"`
@@ -543,6 +551,7 @@ type bpfMaps struct {
 	Metas          *ebpf.Map `ebpf:"metas"`
 	NextHopIds     *ebpf.Map `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	NodeMacs       *ebpf.Map `ebpf:"node_macs"`
 	OptionsOf      *ebpf.Map `ebpf:"options_of"`
 	Owners         *ebpf.Map `ebpf:"owners"`
 	Paces          *ebpf.Map `ebpf:"paces"`
@@ -588,6 +597,7 @@ func (m *bpfMaps) Close() error {
 		m.Metas,
 		m.NextHopIds,
 		m.NextHops,
+		m.NodeMacs,
 		m.OptionsOf,
 		m.Owners,
 		m.Paces,

@@ -16,6 +16,7 @@ const (
 	serviceClient  = 1 << 2
 	serviceProxy   = 1 << 3
 	serviceChoice  = 1 << 4
+	serviceNodes   = 1 << 5
 )
 
 // Services returns the services the maps hold, whether published or not.
@@ -35,9 +36,12 @@ func (d *Dataplane) PutService(id ServiceID, s Service) error {
 	if len(s.Pool) > MaxPool {
 		return fmt.Errorf("put service %d: %d source addresses, at most %d", id, len(s.Pool), MaxPool)
 	}
+	if s.Nodes && !s.Mode.OneWay() {
+		return fmt.Errorf("put service %d (%s): nodes get their packets by a one-way mode", id, s.Listen)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	owner, err := d.owner(s.Listen.Addr())
+	owner, err := d.owner(s.Listen.Addr(), !s.Nodes)
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,9 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 	if s.TwoChoices {
 		r.Flags |= serviceChoice
 	}
+	if s.Nodes {
+		r.Flags |= serviceNodes
+	}
 	// The programs pick a place, not an address: every place is filled.
 	for i := range r.Pool {
 		if len(s.Pool) > 0 {
@@ -94,6 +101,7 @@ func decodeService(r bpfService) Service {
 		ByClient:   r.Flags&serviceClient != 0,
 		TwoChoices: r.Flags&serviceChoice != 0,
 		Proxy:      r.Flags&serviceProxy != 0,
+		Nodes:      r.Flags&serviceNodes != 0,
 	}
 	for i := range min(r.PoolLen, MaxPool) {
 		s.Pool = append(s.Pool, fromAddr(r.Pool[i]))

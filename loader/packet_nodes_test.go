@@ -1,0 +1,220 @@
+package loader
+
+import (
+	"net"
+	"slices"
+	"testing"
+
+	"sluice/internal/nettest/frame"
+)
+
+// testNodes: what a service of nodes has beyond the other one-way ones, whose
+// themes it takes part in: a member that is this node, and frames that another
+// node sent on.
+func testNodes(t *testing.T, r *rig) {
+	r.stands(t, []kind{nodes}, func(t *testing.T, s stand) {
+		t.Run("nothing is between us", func(t *testing.T) { testOwnMember(t, s) })
+		t.Run("sent on", func(t *testing.T) { testSentOn(t, s) })
+		t.Run("flows stay", func(t *testing.T) { testNodeFlowsStay(t, s) })
+		t.Run("errors", func(t *testing.T) { testNodeErrors(t, s) })
+	})
+	r.plain(t, []kind{dsr, hide}, testSentOnIsNothing)
+	r.plain(t, []kind{nodes}, testNodeRecords)
+	r.plain(t, []kind{nodes}, testNodeSettings)
+	t.Run("MACs", func(t *testing.T) { testNodeMACs(t, r) })
+}
+
+// testOwnMember: what is for this node needs neither hops left nor a way, and is
+// bound by no MTU but that of the interface it came in by.
+func testOwnMember(t *testing.T, s stand) {
+	c := s.established(t, 0)
+	for name, tweak := range map[string]func(*frame.Frame){
+		"last hop": func(f *frame.Frame) { f.TTL = new(uint8(1)) },
+		"large":    func(f *frame.Frame) { f.Payload = make([]byte, 2000) },
+		"padded":   func(f *frame.Frame) { f.Length = 120 },
+	} {
+		c.play(t, []step{{say: name, flags: frame.ACK, state: FlowYoung, tweak: tweak}})
+	}
+	defer s.setHops(t, outer(s.tags))
+	for id, h := range s.hops {
+		h.Ready = false
+		mustRig(t, s.d.PutNextHop(id, h))
+	}
+	c.play(t, []step{{flags: frame.ACK, data: "x", state: FlowYoung}})
+	s.established(t, 0)
+}
+
+// asNode makes far a node for as long as a case runs.
+func (s stand) asNode(t *testing.T) (undo func()) {
+	t.Helper()
+	mustRig(t, s.d.SetNodes([]NextHopID{hopFar}))
+	return func() { mustRig(t, s.d.SetNodes(nil)) }
+}
+
+// testSentOn: a frame that a node sent on ends here whatever the ring, the flow
+// table and the owner word say, and is counted for the service alone.
+func testSentOn(t *testing.T, s stand) {
+	defer s.asNode(t)()
+	away := s.established(t, 1)
+	setOwner := func(open bool) { mustRig(t, s.d.SetOwner(s.vip, open)) }
+	defer setOwner(true)
+	for _, open := range []bool{true, false} {
+		setOwner(open)
+		for _, c := range []*talk{away, s.talk(t, 1), s.talk(t, 0)} {
+			for _, flags := range []frame.Flags{frame.SYN, frame.ACK, frame.FIN | frame.ACK, frame.RST} {
+				_, f := c.next(step{flags: flags, forged: true})
+				f.SrcMAC = farMAC
+				in := build(t, f)
+				want := ServiceCounters{PacketsIn: 1, BytesIn: uint64(ipLength(in))}
+				if flags == frame.SYN {
+					want.SYNs = 1
+				}
+				s.check(t, s.ext, in, expected{
+					verdict: xdpPass, out: in, counts: tally{Services: map[ServiceID]ServiceCounters{s.id: want}},
+				})
+			}
+		}
+		away.checkEntry(t, step{state: FlowYoung})
+	}
+	// Of whom it is not known, a closed word holds.
+	c := s.talk(t, 0)
+	c.play(t, []step{{flags: frame.SYN, does: silent, why: "not_owner"}})
+	setOwner(true)
+	c.play(t, dsrHandshake())
+}
+
+// testSentOnIsNothing: a node's frame is like any other to other services.
+func testSentOnIsNothing(t *testing.T, s stand) {
+	defer s.asNode(t)()
+	c := s.talk(t, 0)
+	first := step{flags: frame.SYN, first: s.svc.Mode == ModeNAT, tweak: func(f *frame.Frame) { f.SrcMAC = farMAC }}
+	c.play(t, []step{first})
+}
+
+// testNodeFlowsStay: flows of this node and of others stay where they are while
+// the ring names somebody else, and what is new goes there.
+func testNodeFlowsStay(t *testing.T, s stand) {
+	here, away := s.established(t, 0), s.established(t, 1)
+	m := membersOf(s.id)
+	for _, turn := range []struct {
+		to   MemberID
+		what []*talk
+	}{{m[1], []*talk{here, away}}, {m[0], []*talk{here, away}}} {
+		restore := s.aim(t, turn.to)
+		for _, c := range turn.what {
+			c.play(t, []step{{flags: frame.ACK | frame.PSH, data: "still here", state: FlowYoung}})
+		}
+		fresh := s.talkOf(t, s.nextClient())
+		if fresh.member != turn.to {
+			t.Fatalf("the ring names member %d, want %d", fresh.member, turn.to)
+		}
+		fresh.play(t, dsrHandshake())
+		restore()
+	}
+	for _, c := range []*talk{here, away} {
+		c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}})
+	}
+}
+
+// testNodeErrors: an ICMP error goes where its flow is, and up if a node sent it
+// on.
+func testNodeErrors(t *testing.T, s stand) {
+	for which := range 2 {
+		c := s.established(t, which)
+		_, sent := c.segment(fromBackend, frame.ACK, "data")
+		sent.Src, sent.Dst = c.svc.Listen, c.client
+		at, f := c.report(fromClient, s.router, icmpErrors(s.client.Is4())["time exceeded"], packet(t, sent, 8))
+		f.Dst = withPort(s.vip, 0)
+		in := build(t, f)
+		want := expected{verdict: xdpPass, out: in, counts: c.reported(fromClient, in)}
+		if which == 1 {
+			out := hops(f, 1)
+			out.SrcMAC, out.DstMAC = c.hops[c.to.NextHop].Source, c.hops[c.to.NextHop].Destination
+			want.verdict, want.out = c.forwarded(fromClient), build(t, out)
+		}
+		s.check(t, at, in, want)
+		undo := s.asNode(t)
+		f.SrcMAC = farMAC
+		in = build(t, f)
+		s.check(t, at, in, expected{verdict: xdpPass, out: in})
+		undo()
+	}
+}
+
+// testNodeRecords: what a process reads back of another one's records.
+func testNodeRecords(t *testing.T, s stand) {
+	adopted := &Dataplane{objs: s.d.objs}
+	mustRig(t, adopted.adopt())
+	if got := adopted.services[s.id]; !got.Nodes || got.Mode != ModeDSR {
+		t.Errorf("the service is adopted as %+v", got)
+	}
+	m := membersOf(s.id)
+	if !adopted.members[m[0]].Local || adopted.members[m[1]].Local {
+		t.Errorf("the members are adopted as %+v and %+v", adopted.members[m[0]], adopted.members[m[1]])
+	}
+}
+
+// testNodeSettings: records that make no sense are refused, and a VIP of nodes
+// begins without an owner.
+func testNodeSettings(t *testing.T, s stand) {
+	if err := s.d.PutService(500, Service{Listen: withPort(s.twin, 4000), Mode: ModeNAT, Nodes: true}); err == nil {
+		t.Error("nodes in mode nat are accepted")
+	}
+	if err := s.d.PutMember(4000, Member{Service: dsr.id(s.family), Addr: withPort(s.home, 24), Local: true}); err == nil {
+		t.Error("this node is accepted as member of a service in mode dsr")
+	}
+	stranger := s.stranger
+	if _, err := s.d.Owner(stranger); err == nil {
+		t.Error("a VIP of no service has an owner word")
+	}
+	if err := s.d.SetOwner(stranger, true); err == nil {
+		t.Error("a VIP of no service can be owned")
+	}
+	for _, of := range []bool{true, false} {
+		mustRig(t, s.d.PutService(500, Service{Listen: withPort(stranger, 22), Mode: ModeDSR, Nodes: of}))
+		if open, err := s.d.Owner(stranger); err != nil || open == of {
+			t.Errorf("with nodes %v the owner word begins open %v: %v", of, open, err)
+		}
+		mustRig(t, s.d.DeleteService(500))
+	}
+}
+
+// testNodeMACs: a node is known by its last MAC for as long as it is one.
+func testNodeMACs(t *testing.T, r *rig) {
+	defer r.setHops(t, 0)
+	defer func() { mustRig(t, r.d.SetNodes(nil)) }()
+	want := func(macs ...net.HardwareAddr) {
+		t.Helper()
+		var got []string
+		var key bpfNodeMac
+		var value uint32
+		it := r.d.objs.NodeMacs.Iterate()
+		for it.Next(&key, &value) {
+			got = append(got, net.HardwareAddr(key.Mac[:]).String())
+		}
+		mustRig(t, it.Err())
+		var wanted []string
+		for _, m := range macs {
+			wanted = append(wanted, m.String())
+		}
+		slices.Sort(got)
+		slices.Sort(wanted)
+		if !slices.Equal(got, wanted) {
+			t.Errorf("nodes are known by %v, want %v", got, wanted)
+		}
+	}
+	want()
+	mustRig(t, r.d.SetNodes([]NextHopID{hopNear, hopFar}))
+	want(nearMAC, farMAC)
+	hop := r.hops[hopFar]
+	hop.Ready, hop.Destination = false, nil
+	mustRig(t, r.d.PutNextHop(hopFar, hop))
+	want(nearMAC, farMAC)
+	hop.Ready, hop.Destination = true, net.HardwareAddr{2, 0, 0, 0, 1, 0x99}
+	mustRig(t, r.d.PutNextHop(hopFar, hop))
+	want(nearMAC, hop.Destination)
+	mustRig(t, r.d.SetNodes([]NextHopID{hopNear}))
+	want(nearMAC)
+	mustRig(t, r.d.PutNextHop(hopFar, hop))
+	want(nearMAC)
+}
