@@ -22,7 +22,7 @@ static __always_inline int ends_on_nodes(const struct service *svc)
 }
 
 /* The service of the address that was dialled, if it ends on this node. */
-static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 *id)
+static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx)
 {
 	struct listen l = { .port = bpf_htons(ctx->local_port) };
 	struct service *svc;
@@ -45,8 +45,7 @@ static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 
 	found = bpf_map_lookup_elem(&service_ids, &l);
 	if (!found)
 		return NULL;
-	*id = *found;
-	svc = bpf_map_lookup_elem(&services, id);
+	svc = bpf_map_lookup_elem(&services, found);
 	return svc && ends_on_nodes(svc) ? svc : NULL;
 }
 
@@ -55,13 +54,15 @@ static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 
 SEC("sk_lookup")
 int dispatch(struct bpf_sk_lookup *ctx)
 {
+	struct service *svc = dialled(ctx);
 	struct bpf_sock *sk;
-	__u32 id = 0;
+	__u32 place;
 	long rc;
 
-	if (!dialled(ctx, &id))
+	if (!svc)
 		return SK_PASS;
-	sk = bpf_map_lookup_elem(&listeners, &id);
+	place = svc->listener;
+	sk = bpf_map_lookup_elem(&listeners, &place);
 	if (!sk) {
 		count_no_listener();
 		return SK_DROP;

@@ -232,7 +232,7 @@ struct {
 	__type(value, __u32);
 } pressures SEC(".maps");
 
-/* Mode sshd: the listening socket by service id. */
+/* Mode sshd: the listening sockets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(max_entries, MAX_SERVICES);

@@ -93,7 +93,7 @@ struct service {
 	__u32 owner; /* index of the VIP's owner word */
 	__u64 salt; /* mixes the service into the flow hash, equal on all gateways */
 	__u32 pool_len; /* nat without KEEP: addresses in pool */
-	__u32 zero;
+	__u32 listener; /* place of its socket among listeners: all services of VIP:port have one */
 	struct addr pool[SERVICE_POOL];
 };
 _Static_assert(sizeof(struct service) == 40 + 16 * SERVICE_POOL, "service");

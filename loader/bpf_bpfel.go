@@ -281,16 +281,16 @@ type bpfRule struct {
 }
 
 type bpfService struct {
-	_       structs.HostLayout
-	Vip     bpfAddr
-	Port    uint16
-	Mode    uint8
-	Flags   uint8
-	Owner   uint32
-	Salt    uint64
-	PoolLen uint32
-	Zero    uint32
-	Pool    [16]bpfAddr
+	_        structs.HostLayout
+	Vip      bpfAddr
+	Port     uint16
+	Mode     uint8
+	Flags    uint8
+	Owner    uint32
+	Salt     uint64
+	PoolLen  uint32
+	Listener uint32
+	Pool     [16]bpfAddr
 }
 
 type bpfServiceCounters struct {

@@ -46,10 +46,11 @@ func (d *Dataplane) PutService(id ServiceID, s Service) error {
 		return err
 	}
 	record := d.encodeService(s, owner)
+	record.Listener = d.listener(id, s.Listen)
 	if err := d.objs.Services.Put(uint32(id), &record); err != nil {
 		return fmt.Errorf("put service %d (%s): %v", id, s.Listen, err)
 	}
-	d.services[id] = s
+	d.services[id], d.listeners[id] = s, record.Listener
 	if d.published[id] {
 		return d.countVIP(s.Listen.Addr())
 	}
@@ -207,14 +208,15 @@ func (d *Dataplane) DeleteService(id ServiceID) error {
 	if err := d.dropRings(id); err != nil {
 		return err
 	}
-	if err := d.objs.Listeners.Delete(uint32(id)); err != nil && !isAbsent(err) {
-		return fmt.Errorf("delete listener of service %d: %v", id, err)
+	if err := d.dropListener(id); err != nil {
+		return err
 	}
 	if err := d.objs.Services.Put(uint32(id), &bpfService{}); err != nil {
 		return fmt.Errorf("delete service %d: %v", id, err)
 	}
 	vip := d.services[id].Listen.Addr()
 	delete(d.services, id)
+	delete(d.listeners, id)
 	d.forgetOwner(vip)
 	return nil
 }

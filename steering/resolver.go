@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"sluice/internal/config"
 	"sluice/loader"
 )
 
@@ -44,7 +45,14 @@ func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
 		}
 		// Also where writing the records fails: the old id is on its way out.
 		t.hops[addr] = id
+		if _, other := next.others[addr]; other {
+			next.others = maps.Clone(next.others)
+			next.others[addr] = id
+		}
 		for mid, mem := range next.members {
+			if mem.record.Local {
+				continue
+			}
 			if mem.record.Addr.Addr() == addr && next.attached(mem) {
 				mem.record.NextHop = id
 				mem.record.Source = t.outerSource(next, mem)
@@ -59,11 +67,24 @@ func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
 	return nil
 }
 
-// acquireHops gives every member its next hop. One that no service names any
+// acquireHops gives every member but this node and every other node its next hop. One that no service names any
 // more keeps what it has where there is none: its flows may still get through.
-func (t *Table) acquireHops(m *model) error {
+func (t *Table) acquireHops(m *model, others []netip.Addr) error {
+	m.others = make(map[netip.Addr]loader.NextHopID, len(others))
+	for _, addr := range others {
+		hop, err := t.hop(addr, 0)
+		if err != nil {
+			return fmt.Errorf("node at %v: %w", addr, err)
+		}
+		m.others[addr] = hop
+	}
 	for _, id := range slices.Sorted(maps.Keys(m.members)) {
 		mem := m.members[id]
+		if mem.record.Local {
+			mem.record.NextHop, mem.record.Source = 0, netip.Prefix{}
+			m.members[id] = mem
+			continue
+		}
 		if !m.attached(mem) {
 			continue
 		}
@@ -117,9 +138,12 @@ func (t *Table) outerSource(m *model, mem member) netip.Prefix {
 func (t *Table) keepHops(m *model) {
 	used := make(map[netip.Addr]bool, len(t.hops))
 	for _, mem := range m.members {
-		if m.attached(mem) {
+		if m.attached(mem) && !mem.record.Local {
 			used[mem.record.Addr.Addr()] = true
 		}
+	}
+	for addr := range m.others {
+		used[addr] = true
 	}
 	for addr := range t.hops {
 		if !used[addr] {
@@ -127,4 +151,17 @@ func (t *Table) keepHops(m *model) {
 			t.opt.Resolver.Release(addr)
 		}
 	}
+}
+
+// others are the addresses of the other nodes, each once.
+func others(s *config.Settings) []netip.Addr {
+	var list []netip.Addr
+	for _, service := range s.Services {
+		for _, addr := range service.Others {
+			if !slices.Contains(list, addr) {
+				list = append(list, addr)
+			}
+		}
+	}
+	return list
 }
