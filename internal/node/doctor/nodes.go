@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,12 +42,9 @@ func checkNodes(ctx context.Context, e *examination) {
 // that nobody learns from.
 func (e *examination) checkHolder(ctx context.Context, vip netip.Addr) {
 	subject := "VIP " + vip.String()
-	holds := func(p netip.Prefix) bool { return p.Addr() == vip }
-	for _, l := range e.links {
-		if !l.Loopback && slices.ContainsFunc(l.Addrs, holds) {
-			e.pass(subject, "is an address of %s: this node spreads its connections", l.Name)
-			return
-		}
+	if holder, found := e.holder(vip); found {
+		e.pass(subject, "is an address of %s: this node spreads its connections", holder.Name)
+		return
 	}
 	near, found := e.find(func(p netip.Prefix) bool { return p.Contains(vip) && p.Addr() != vip })
 	if !found || vip.Is6() {
@@ -66,6 +64,17 @@ func (e *examination) checkHolder(ctx context.Context, vip netip.Addr) {
 	default:
 		e.pass(subject, "is had by %s: this node takes what it sends on", answers[0])
 	}
+}
+
+// holder is the interface that makes this the node that has a VIP: lo does not.
+func (e *examination) holder(vip netip.Addr) (links.Link, bool) {
+	for _, index := range slices.Sorted(maps.Keys(e.links)) {
+		l := e.links[index]
+		if !l.Loopback && slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == vip }) {
+			return l, true
+		}
+	}
+	return links.Link{}, false
 }
 
 // checkOwnShare looks at what this node needs to terminate connections. All but
@@ -119,7 +128,8 @@ func (e *examination) loopback(name string) bool {
 // checkQuiet: with a local route alone the kernel answers ARP for the VIP on
 // every interface.
 func (e *examination) checkQuiet(subject string, report func(subject, text, hint string), hint string) {
-	for _, l := range e.links {
+	for _, index := range slices.Sorted(maps.Keys(e.links)) {
+		l := e.links[index]
 		if l.Loopback || !e.carries(links.Carrier(e.links, l).Name) {
 			continue
 		}
@@ -183,7 +193,7 @@ func (e *examination) checkNode(ctx context.Context, s config.Service, b config.
 			e.fail(subject, "does not answer on the VIP: "+known.Reason, "see that \"sluice run\" runs there by the same settings and the service has a listener; \"sluice doctor\" there tells more")
 		}
 	}
-	if _, here := e.find(func(p netip.Prefix) bool { return p.Addr() == s.Listen.Addr() }); here && s.Listen.Addr().Is4() {
+	if _, here := e.holder(s.Listen.Addr()); here && s.Listen.Addr().Is4() {
 		e.checkSilent(ctx, subject, s.Listen.Addr(), w, asked)
 	}
 }
