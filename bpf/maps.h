@@ -249,6 +249,14 @@ struct {
 	__type(value, __u32);
 } node_macs SEC(".maps");
 
+/* enum node_role of addresses. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODE_ADDRS);
+	__type(key, struct addr);
+	__type(value, __u32);
+} node_addrs SEC(".maps");
+
 /* Check address to member. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -26,6 +26,7 @@
 #define MAX_INTERFACES 64
 #define SERVICE_POOL 16
 #define MAX_NODE_MACS 1024
+#define MAX_NODE_ADDRS 1024
 #define FLOW_WAYS 4 /* neighbouring lines a flow may stand in; a power of two */
 #define MAX_BANS 131072 /* of single sources */
 #define MAX_PREFIXES 16384 /* in each of the prefix tables */
@@ -138,6 +139,12 @@ _Static_assert(sizeof(struct member) == 52, "member");
 struct node_mac {
 	__u8 mac[6];
 	__u8 zero[2];
+};
+
+/* What an address is to nodes that send packets inside others. */
+enum node_role {
+	NODE_OWN = 1 << 0, /* this node's: they are sent to it */
+	NODE_OTHER = 1 << 1, /* another node's: they may come from it */
 };
 
 struct host_key {
@@ -342,6 +349,7 @@ enum drop_reason {
 	DROP_INTERNAL, /* a helper failed; anything but 0 is a fault of ours */
 	DROP_TOO_BIG_UNTOLD, /* as too_big, but fragmenting was allowed, or too many were told just now */
 	DROP_NO_HEADROOM, /* ipip, gue: the driver leaves no room for the outer header */
+	DROP_CONGESTED, /* a node sent it on, and outside met congestion that its ends would not hear of (RFC 6040) */
 	DROP_REASONS,
 };
 
@@ -456,7 +464,7 @@ struct control {
 	__u32 embryo_budget; /* handshakes that may begin per CPU and tick, 0 = any number */
 	__u32 service_epoch; /* grows with each change of service_ids */
 	__u32 port_budget; /* the same for each address of a source pool, so that half of its ports stay free */
-	__u32 spare;
+	__u32 parcels; /* whether other nodes send packets inside others */
 	__u64 marks_kept; /* ns when user space last saw to the marks of the rings, 0 = never */
 };
 

@@ -12,6 +12,7 @@
 #include "check.h"
 #include "dispatch.h"
 #include "expire.h"
+#include "forwarded.h"
 #include "icmp.h"
 #include "memory.h"
 #include "parse.h"
@@ -71,19 +72,6 @@ __noinline int odd_packet(const struct packet *p)
 	return vip ? drop(p, p->odd) : XDP_PASS;
 }
 
-/*
- * Whether another node sent the frame on. Such a frame is for this node whatever
- * the owner word and the ring say here: a packet is sent on once, so that nodes
- * which disagree never send it round in circles.
- */
-static __always_inline int from_node(const struct frame *f)
-{
-	struct node_mac key = {};
-
-	__builtin_memcpy(key.mac, f->eth->h_source, ETH_ALEN);
-	return bpf_map_lookup_elem(&node_macs, &key) != NULL;
-}
-
 /* A service that ends on this node: counted here, accepted by dispatch. */
 static __always_inline int local_packet(const struct packet *p, __u32 id)
 {
@@ -114,7 +102,7 @@ static __always_inline int is_syn(const struct packet *p)
 }
 
 /* First of all stages that know the packet is ours. */
-static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc)
+static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc, int steered)
 {
 	struct control *c = control();
 
@@ -122,7 +110,7 @@ static __always_inline enum drop_reason guard(const struct packet *p, const stru
 		return DROP_NONE;
 	if (c->guard & GUARD_DENY && guard_denies(p))
 		return DROP_DENIED;
-	return is_syn(p) ? guard_syn(p, svc->mode != MODE_SSHD, svc->pool_len) : DROP_NONE;
+	return is_syn(p) ? guard_syn(p, steered, svc->pool_len) : DROP_NONE;
 }
 
 /* What the guard keeps out. Only who exceeds a limit of flows is told: he is
@@ -136,6 +124,15 @@ static __always_inline int keep_out(struct xdp_md *ctx, const struct packet *p, 
 		return XDP_DROP;
 	event_refused(p, service, NO_MEMBER, reason);
 	return reset_reply(ctx, p);
+}
+
+/* What another node sent on. Who must stay out stays out here, too: this node may
+ * know of bans that the other does not. */
+static __always_inline int forwarded_packet(const struct packet *p, const struct service *svc, __u32 id)
+{
+	enum drop_reason reason = guard(p, svc, 0);
+
+	return reason ? drop(p, reason) : local_packet(p, id);
 }
 
 /* Follows a flow's packet from the client. */
@@ -310,7 +307,7 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 		return XDP_PASS;
 	svc = service(&x->q.src, x->q.sport, &id);
 	if (svc && svc->mode != MODE_SSHD) {
-		if (svc->flags & SERVICE_NODES && from_node(f))
+		if (from_node(f, svc))
 			return XDP_PASS;
 		if (!owned(svc->owner))
 			return drop(&x->p, DROP_NOT_OWNER);
@@ -320,6 +317,47 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 	to.port = x->q.dport;
 	host = bpf_map_lookup_elem(&hosts, &to);
 	return host ? error_to_client(ctx, f, x, *host) : XDP_PASS;
+}
+
+/* What was inside another packet, now that it is a frame like any other. */
+static __noinline int taken_out(struct xdp_md *ctx, struct scratch *x)
+{
+	struct service *svc;
+	struct frame f = {};
+	__u32 id;
+
+	switch (parse(ctx, &f, &x->p)) {
+	case PARSED_TCP:
+		svc = service(&x->p.dst, x->p.dport, &id);
+		if (!svc || !(svc->flags & SERVICE_NODES))
+			return XDP_PASS;
+		note(TRACE_SERVICE, id);
+		return forwarded_packet(&x->p, svc, id);
+	case PARSED_ODD:
+		return drop(&x->p, x->p.odd);
+	default:
+		return XDP_PASS;
+	}
+}
+
+/* A packet that is neither TCP nor ICMP, but may hold one that is. */
+static __noinline int parcel_packet(struct xdp_md *ctx, struct scratch *x)
+{
+	x->p.length = x->p.room; /* all that is known of its length */
+	switch (take_out(ctx)) {
+	case TAKEN_OUT:
+		__builtin_memset(&x->p, 0, sizeof(x->p));
+		x->p.tick = bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
+		return taken_out(ctx, x);
+	case TAKEN_LENGTH:
+		return drop(&x->p, DROP_LENGTH);
+	case TAKEN_CONGESTED:
+		return drop(&x->p, DROP_CONGESTED);
+	case TAKEN_FAILED:
+		return drop(&x->p, DROP_INTERNAL);
+	default:
+		return XDP_PASS;
+	}
 }
 
 static __always_inline struct scratch *scratch(void)
@@ -339,6 +377,7 @@ int steer(struct xdp_md *ctx)
 	struct memory *m = memory();
 	enum drop_reason reason;
 	struct service *svc;
+	struct control *c;
 	struct frame f = {};
 	enum parsed parsed;
 	int verdict;
@@ -349,8 +388,10 @@ int steer(struct xdp_md *ctx)
 	parsed = parse(ctx, &f, &x->p);
 	if (parsed == PARSED_ODD)
 		return odd_packet(&x->p);
-	if (parsed == PARSED_OTHER)
-		return XDP_PASS;
+	if (parsed == PARSED_OTHER) {
+		c = control();
+		return c && c->parcels ? parcel_packet(ctx, x) : XDP_PASS;
+	}
 	x->p.tick = tick_now(m);
 	x->t.header = HEADER_NONE;
 	if (parsed == PARSED_ICMP) {
@@ -363,11 +404,11 @@ int steer(struct xdp_md *ctx)
 	if (!svc)
 		return other_packet(ctx, &f, x);
 	note(TRACE_SERVICE, id);
-	if (svc->flags & SERVICE_NODES && from_node(&f))
-		return local_packet(&x->p, id);
+	if (from_node(&f, svc))
+		return forwarded_packet(&x->p, svc, id);
 	if (!owned(svc->owner))
 		return drop(&x->p, DROP_NOT_OWNER);
-	reason = guard(&x->p, svc);
+	reason = guard(&x->p, svc, svc->mode != MODE_SSHD);
 	if (reason)
 		return keep_out(ctx, &x->p, id, reason);
 	if (svc->mode == MODE_SSHD)

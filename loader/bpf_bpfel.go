@@ -51,7 +51,7 @@ type bpfControl struct {
 	EmbryoBudget     uint32
 	ServiceEpoch     uint32
 	PortBudget       uint32
-	Spare            uint32
+	Parcels          uint32
 	MarksKept        uint64
 }
 
@@ -93,7 +93,8 @@ const (
 	bpfDropReasonDROP_INTERNAL        bpfDropReason = 26
 	bpfDropReasonDROP_TOO_BIG_UNTOLD  bpfDropReason = 27
 	bpfDropReasonDROP_NO_HEADROOM     bpfDropReason = 28
-	bpfDropReasonDROP_REASONS         bpfDropReason = 29
+	bpfDropReasonDROP_CONGESTED       bpfDropReason = 29
+	bpfDropReasonDROP_REASONS         bpfDropReason = 30
 )
 
 type bpfEmbryo struct {
@@ -359,6 +360,7 @@ const (
 	bpfMapMetas           = "metas"
 	bpfMapNextHopIds      = "next_hop_ids"
 	bpfMapNextHops        = "next_hops"
+	bpfMapNodeAddrs       = "node_addrs"
 	bpfMapNodeMacs        = "node_macs"
 	bpfMapOptionsOf       = "options_of"
 	bpfMapOwners          = "owners"
@@ -472,6 +474,7 @@ type bpfMapSpecs struct {
 	Metas          *ebpf.MapSpec `ebpf:"metas"`
 	NextHopIds     *ebpf.MapSpec `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	NodeAddrs      *ebpf.MapSpec `ebpf:"node_addrs"`
 	NodeMacs       *ebpf.MapSpec `ebpf:"node_macs"`
 	OptionsOf      *ebpf.MapSpec `ebpf:"options_of"`
 	Owners         *ebpf.MapSpec `ebpf:"owners"`
@@ -551,6 +554,7 @@ type bpfMaps struct {
 	Metas          *ebpf.Map `ebpf:"metas"`
 	NextHopIds     *ebpf.Map `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	NodeAddrs      *ebpf.Map `ebpf:"node_addrs"`
 	NodeMacs       *ebpf.Map `ebpf:"node_macs"`
 	OptionsOf      *ebpf.Map `ebpf:"options_of"`
 	Owners         *ebpf.Map `ebpf:"owners"`
@@ -597,6 +601,7 @@ func (m *bpfMaps) Close() error {
 		m.Metas,
 		m.NextHopIds,
 		m.NextHops,
+		m.NodeAddrs,
 		m.NodeMacs,
 		m.OptionsOf,
 		m.Owners,

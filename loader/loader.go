@@ -72,7 +72,6 @@ type Dataplane struct {
 	rings       map[ServiceID]*Ring
 	seconds     map[ServiceID]*Ring // second choices
 	hops        map[NextHopID]NextHop
-	nodes       map[NextHopID]nodeMAC // what leads to other nodes; nil until SetNodes
 
 	loads []byte // the map of loads, nil until it is needed
 

@@ -45,9 +45,6 @@ func (d *Dataplane) PutNextHop(id NextHopID, n NextHop) error {
 	if !n.Ready {
 		return d.forgetHop(id, n)
 	}
-	if err := d.learnNode(id, n); err != nil {
-		return err
-	}
 	key := hopKey(n)
 	if err := d.objs.NextHopIds.Put(&key, uint32(id)); err != nil {
 		return fmt.Errorf("index next hop %d: %v", id, err)

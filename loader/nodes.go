@@ -3,71 +3,77 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 
 	"github.com/cilium/ebpf"
 )
 
-// nodeMAC is what a node sends by. It is zero until the node answered once.
-type nodeMAC [6]uint8
+// Nodes are the nodes that terminate services with Service.Nodes, or hold their
+// VIPs. What another one sent on to this one is never sent on again.
+type Nodes struct {
+	// MACs are what the others send frames by, for services in ModeDSR. A router
+	// must not be among them: all that comes through it would count as sent on.
+	MACs []net.HardwareAddr
+	// Own are addresses of this node that others send packets to inside others
+	// (ModeIPIP, ModeGUE), and Others where such packets may come from.
+	Own, Others []netip.Addr
+}
 
-// SetNodes says which next hops lead to other nodes. What comes from there for a
-// service with Nodes was sent on to this node, and is never sent on again. A
-// node that is silent for a while stays known by its MAC.
-func (d *Dataplane) SetNodes(ids []NextHopID) error {
+// Roles of an address of a node, enum node_role.
+const (
+	nodeOwn   = 1 << 0
+	nodeOther = 1 << 1
+)
+
+// SetNodes says who the nodes are.
+func (d *Dataplane) SetNodes(n Nodes) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	nodes := make(map[NextHopID]nodeMAC, len(ids))
-	for _, id := range ids {
-		nodes[id] = d.nodes[id]
-		if n := d.hops[id]; n.Ready {
-			nodes[id] = mac(n.Destination)
+	macs := make(map[bpfNodeMac]uint32, len(n.MACs))
+	for _, m := range n.MACs {
+		if len(m) == len(bpfNodeMac{}.Mac) {
+			macs[bpfNodeMac{Mac: mac(m)}] = 1
 		}
 	}
-	if err := d.putNodeMACs(nodes); err != nil {
-		return err
+	addrs := make(map[bpfAddr]uint32, len(n.Own)+len(n.Others))
+	for _, a := range n.Own {
+		addrs[toAddr(a)] |= nodeOwn
 	}
-	d.nodes = nodes
-	return nil
+	for _, a := range n.Others {
+		addrs[toAddr(a)] |= nodeOther
+	}
+	if err := replace(d.objs.NodeMacs, macs); err != nil {
+		return fmt.Errorf("put MACs of nodes: %v", err)
+	}
+	if err := replace(d.objs.NodeAddrs, addrs); err != nil {
+		return fmt.Errorf("put addresses of nodes: %v", err)
+	}
+	return d.changeControl(func(c *bpfControl) { c.Parcels = uint32(min(len(n.Own), 1)) })
 }
 
-// learnNode notes what a node sends by, if the next hop leads to one.
-func (d *Dataplane) learnNode(id NextHopID, n NextHop) error {
-	was, leads := d.nodes[id]
-	now := nodeMAC(mac(n.Destination))
-	if !leads || was == now {
-		return nil
-	}
-	d.nodes[id] = now
-	return d.putNodeMACs(d.nodes)
-}
-
-// putNodeMACs makes the map what nodes say; what comes goes before what leaves.
-func (d *Dataplane) putNodeMACs(nodes map[NextHopID]nodeMAC) error {
-	want := make(map[nodeMAC]bool, len(nodes))
-	for _, m := range nodes {
-		if m == (nodeMAC{}) || want[m] {
-			continue
-		}
-		want[m] = true
-		if err := d.objs.NodeMacs.Put(&bpfNodeMac{Mac: m}, uint32(1)); err != nil {
-			return fmt.Errorf("put MAC of a node: %v", err)
+// replace makes a hash hold want; what comes goes before what leaves.
+func replace[K comparable](m *ebpf.Map, want map[K]uint32) error {
+	for key, value := range want {
+		if err := m.Put(&key, value); err != nil {
+			return err
 		}
 	}
-	var key bpfNodeMac
+	var key K
 	var value uint32
-	var gone []bpfNodeMac
-	it := d.objs.NodeMacs.Iterate()
+	var gone []K
+	it := m.Iterate()
 	for it.Next(&key, &value) {
-		if !want[key.Mac] {
+		if _, stays := want[key]; !stays {
 			gone = append(gone, key)
 		}
 	}
 	if err := it.Err(); err != nil {
-		return fmt.Errorf("read MACs of nodes: %v", err)
+		return err
 	}
 	for _, key := range gone {
-		if err := d.objs.NodeMacs.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("delete MAC of a node: %v", err)
+		if err := m.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
 		}
 	}
 	return nil

@@ -1,8 +1,9 @@
 package loader
 
 import (
+	"maps"
 	"net"
-	"slices"
+	"net/netip"
 	"testing"
 
 	"sluice/internal/nettest/frame"
@@ -21,7 +22,8 @@ func testNodes(t *testing.T, r *rig) {
 	r.plain(t, []kind{dsr, hide}, testSentOnIsNothing)
 	r.plain(t, []kind{nodes}, testNodeRecords)
 	r.plain(t, []kind{nodes}, testNodeSettings)
-	t.Run("MACs", func(t *testing.T) { testNodeMACs(t, r) })
+	t.Run("who they are", func(t *testing.T) { testSetNodes(t, r) })
+	t.Run("inside others", func(t *testing.T) { testParcels(t, r) })
 }
 
 // testOwnMember: what is for this node needs neither hops left nor a way, and is
@@ -47,8 +49,8 @@ func testOwnMember(t *testing.T, s stand) {
 // asNode makes far a node for as long as a case runs.
 func (s stand) asNode(t *testing.T) (undo func()) {
 	t.Helper()
-	mustRig(t, s.d.SetNodes([]NextHopID{hopFar}))
-	return func() { mustRig(t, s.d.SetNodes(nil)) }
+	mustRig(t, s.d.SetNodes(Nodes{MACs: []net.HardwareAddr{farMAC}}))
+	return func() { mustRig(t, s.d.SetNodes(Nodes{})) }
 }
 
 // testSentOn: a frame that a node sent on ends here whatever the ring, the flow
@@ -179,42 +181,127 @@ func testNodeSettings(t *testing.T, s stand) {
 	}
 }
 
-// testNodeMACs: a node is known by its last MAC for as long as it is one.
-func testNodeMACs(t *testing.T, r *rig) {
-	defer r.setHops(t, 0)
-	defer func() { mustRig(t, r.d.SetNodes(nil)) }()
-	want := func(macs ...net.HardwareAddr) {
-		t.Helper()
-		var got []string
-		var key bpfNodeMac
+// testSetNodes: the maps hold what was said last.
+func testSetNodes(t *testing.T, r *rig) {
+	defer func() { mustRig(t, r.d.SetNodes(Nodes{})) }()
+	a, b := families[0], families[1]
+	for _, n := range []Nodes{
+		{MACs: []net.HardwareAddr{nearMAC, farMAC}},
+		{MACs: []net.HardwareAddr{farMAC, farMAC}, Own: []netip.Addr{a.home, b.home}, Others: []netip.Addr{a.near.Addr()}},
+		{Own: []netip.Addr{a.home}, Others: []netip.Addr{a.home, b.near.Addr()}},
+		{},
+	} {
+		mustRig(t, r.d.SetNodes(n))
+		macs, roles := map[string]bool{}, map[netip.Addr]uint32{}
+		for _, m := range n.MACs {
+			macs[m.String()] = true
+		}
+		for _, o := range n.Own {
+			roles[o] |= nodeOwn
+		}
+		for _, o := range n.Others {
+			roles[o] |= nodeOther
+		}
+		gotMACs, gotRoles := map[string]bool{}, map[netip.Addr]uint32{}
 		var value uint32
-		it := r.d.objs.NodeMacs.Iterate()
-		for it.Next(&key, &value) {
-			got = append(got, net.HardwareAddr(key.Mac[:]).String())
+		var mac bpfNodeMac
+		for it := r.d.objs.NodeMacs.Iterate(); it.Next(&mac, &value); {
+			gotMACs[net.HardwareAddr(mac.Mac[:]).String()] = true
 		}
-		mustRig(t, it.Err())
-		var wanted []string
-		for _, m := range macs {
-			wanted = append(wanted, m.String())
+		var addr bpfAddr
+		for it := r.d.objs.NodeAddrs.Iterate(); it.Next(&addr, &value); {
+			gotRoles[fromAddr(addr)] = value
 		}
-		slices.Sort(got)
-		slices.Sort(wanted)
-		if !slices.Equal(got, wanted) {
-			t.Errorf("nodes are known by %v, want %v", got, wanted)
+		var c bpfControl
+		mustRig(t, r.d.objs.Controls.Lookup(uint32(0), &c))
+		if !maps.Equal(macs, gotMACs) || !maps.Equal(roles, gotRoles) || (c.Parcels != 0) != (len(n.Own) > 0) {
+			t.Errorf("of %+v there are %v, %v, packets inside others %d", n, gotMACs, gotRoles, c.Parcels)
 		}
 	}
-	want()
-	mustRig(t, r.d.SetNodes([]NextHopID{hopNear, hopFar}))
-	want(nearMAC, farMAC)
-	hop := r.hops[hopFar]
-	hop.Ready, hop.Destination = false, nil
-	mustRig(t, r.d.PutNextHop(hopFar, hop))
-	want(nearMAC, farMAC)
-	hop.Ready, hop.Destination = true, net.HardwareAddr{2, 0, 0, 0, 1, 0x99}
-	mustRig(t, r.d.PutNextHop(hopFar, hop))
-	want(nearMAC, hop.Destination)
-	mustRig(t, r.d.SetNodes([]NextHopID{hopNear}))
-	want(nearMAC)
-	mustRig(t, r.d.PutNextHop(hopFar, hop))
-	want(nearMAC)
+}
+
+// testParcels: what another node sent on inside a packet to this one is taken
+// out and ends here, byte for byte; what is anybody else's, or for anybody else,
+// is not touched.
+func testParcels(t *testing.T, r *rig) {
+	for _, outer := range families {
+		for name, proto := range map[string]Mode{"ipip": ModeIPIP, "gue": ModeGUE} {
+			r.stands(t, []kind{nodes}, func(t *testing.T, s stand) {
+				t.Run(name+" over "+outer.name, func(t *testing.T) { testParcel(t, s, outer, proto) })
+			})
+		}
+	}
+}
+
+// parcel puts a frame into a packet between two addresses.
+func (s stand) parcel(t *testing.T, mode Mode, from, to netip.Addr, f frame.Frame) frame.Frame {
+	t.Helper()
+	inner := build(t, f)[14+4*len(f.VLANs):]
+	out := frame.Frame{
+		SrcMAC: routerMAC, DstMAC: s.ext.mac, VLANs: f.VLANs, Src: withPort(from, 0), Dst: withPort(to, 0),
+		Payload: inner, Protocol: 4, TOS: f.TOS,
+	}
+	if inner[0]>>4 == 6 {
+		out.Protocol = 41
+	}
+	if mode == ModeGUE {
+		out.Protocol, out.Payload = frame.ProtoUDP, datagram(t, from, to, 50000, inner)
+	}
+	return out
+}
+
+func testParcel(t *testing.T, s stand, outer family, mode Mode) {
+	home, other := outer.home, outer.near.Addr()
+	mustRig(t, s.d.SetNodes(Nodes{Own: []netip.Addr{home}, Others: []netip.Addr{other}}))
+	defer func() { mustRig(t, s.d.SetNodes(Nodes{})) }()
+	mustRig(t, s.d.SetOwner(s.vip, false))
+	defer func() { mustRig(t, s.d.SetOwner(s.vip, true)) }()
+	c := s.talk(t, 1)
+	_, f := c.next(step{flags: frame.SYN, data: "x"})
+	f.SrcMAC, f.TOS = routerMAC, 2 // ECT(0)
+	whole := build(t, f)
+	want := tally{Services: map[ServiceID]ServiceCounters{s.id: {PacketsIn: 1, BytesIn: uint64(ipLength(whole)), SYNs: 1}}}
+	in := s.parcel(t, mode, other, home, f)
+	s.check(t, s.ext, build(t, in), expected{verdict: xdpPass, out: whole, counts: want})
+
+	congested := in
+	congested.TOS |= 3
+	marked := f
+	marked.TOS |= 3
+	s.check(t, s.ext, build(t, congested), expected{verdict: xdpPass, out: build(t, marked), counts: want})
+
+	untouched := func(what string, f frame.Frame) {
+		t.Helper()
+		t.Run(what, func(t *testing.T) { s.untouched(t, s.ext, build(t, f)) })
+	}
+	untouched("of a stranger", s.parcel(t, mode, outer.stranger, home, f))
+	untouched("to another node", s.parcel(t, mode, other, outer.far.Addr(), f))
+	elsewhere := f
+	elsewhere.Dst = withPort(s.stranger, 22)
+	untouched("for no VIP", s.parcel(t, mode, other, home, elsewhere))
+	foreign := f
+	foreign.Dst = withPort(s.vip, uint16(hide))
+	t.Run("for a service without nodes", func(t *testing.T) {
+		s.check(t, s.ext, build(t, s.parcel(t, mode, other, home, foreign)), expected{verdict: xdpPass, out: build(t, foreign)})
+	})
+
+	dropped := func(what, why string, f frame.Frame) {
+		t.Helper()
+		t.Run(what, func(t *testing.T) {
+			in := build(t, f)
+			length := uint64(len(in) - 14 - 4*len(f.VLANs))
+			s.check(t, s.ext, in, expected{verdict: xdpDrop, counts: tally{Drops: map[string]DropCounter{why: {Packets: 1, Bytes: length}}}})
+		})
+	}
+	deaf := f
+	deaf.TOS = 0
+	outside := s.parcel(t, mode, other, home, deaf)
+	outside.TOS = 3
+	dropped("congested", "congested", outside)
+	lying := f
+	lying.Lies.IPLength = new(uint16(2000))
+	dropped("lying about its length", "length", s.parcel(t, mode, other, home, lying))
+
+	mustRig(t, s.d.SetNodes(Nodes{}))
+	untouched("without nodes", in)
 }

@@ -46,7 +46,7 @@ type fakeDataplane struct {
 	marksKept time.Duration
 	seconds   map[loader.ServiceID]*fakeRing
 	loads     map[loader.MemberID]loader.Load
-	nodes     []loader.NextHopID
+	nodes     loader.Nodes
 
 	events chan loader.Event
 	closed chan struct{}
@@ -308,12 +308,12 @@ func (d *fakeDataplane) SetLoads(loads map[loader.MemberID]loader.Load) error {
 	return nil
 }
 
-func (d *fakeDataplane) SetNodes(ids []loader.NextHopID) error {
-	if err := d.enter("SetNodes", len(ids)); err != nil {
+func (d *fakeDataplane) SetNodes(n loader.Nodes) error {
+	if err := d.enter("SetNodes", len(n.MACs)); err != nil {
 		return err
 	}
 	defer d.mu.Unlock()
-	d.nodes = ids
+	d.nodes = n
 	return nil
 }
 

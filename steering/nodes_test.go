@@ -1,10 +1,13 @@
 package steering
 
 import (
+	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/internal/config"
 	"sluice/loader"
@@ -71,43 +74,62 @@ func TestNodesAreBackends(t *testing.T) {
 	}
 }
 
-// TestOtherNodes: whoever may send connections on to this node is known by its
-// next hop, also one that terminates none, for as long as the settings name it.
+// TestOtherNodes: whoever may send frames on to this node is known by its MAC,
+// also one that terminates nothing, for as long as the settings name it.
 func TestOtherNodes(t *testing.T) {
 	r := newRig(t)
-	want := func(when string, names ...string) {
+	b2, b9 := backendAddr("b2").Addr(), backendAddr("b9").Addr()
+	r.resolver.macs = map[netip.Addr]net.HardwareAddr{b9: nil} // behind a router, or silent
+	want := func(when string, last ...byte) {
 		t.Helper()
-		var hops []loader.NextHopID
-		for _, name := range names {
-			hops = append(hops, r.table.hops[backendAddr(name).Addr()])
+		var macs []net.HardwareAddr
+		for _, n := range last {
+			macs = append(macs, net.HardwareAddr{2, 0, 0, 0, 1, n})
 		}
-		slices.Sort(hops)
-		if !slices.Equal(r.dp.nodes, hops) {
-			t.Errorf("%s: nodes are behind the hops %v, want %v", when, r.dp.nodes, hops)
+		if diff := cmp.Diff(loader.Nodes{MACs: macs}, r.dp.nodes); diff != "" {
+			t.Errorf("%s: nodes (-want +got):\n%s", when, diff)
 		}
 	}
 	r.apply(serving("b2"))
 	want("without nodes")
 	r.apply(serving("b2"), at(onNodes("b1", "b2"), "login", "192.0.2.4:22"))
-	want("with them", "b2", "b9")
-	if n := r.resolver.acquired[backendAddr("b2").Addr()]; n != 1 {
+	want("one of two answers", 2)
+	if n := r.resolver.acquired[b2]; n != 1 {
 		t.Errorf("the address of a node that is a backend, too, is acquired %d times", n)
 	}
-	moved := r.resolver.hop()
-	if err := r.table.Moved(backendAddr("b9").Addr(), moved); err != nil {
-		t.Fatal(err)
+	delete(r.resolver.macs, b9)
+	for _, addr := range []netip.Addr{b2, b9} {
+		if err := r.table.Moved(addr, r.table.hops[addr]); err != nil {
+			t.Fatal(err)
+		}
 	}
-	want("after one moved", "b2", "b9")
-	if !slices.Contains(r.dp.nodes, moved) {
-		t.Errorf("nodes are behind %v, one moved to %d", r.dp.nodes, moved)
-	}
+	want("both answer", 2, 9)
 	r.restart()
 	r.apply(serving("b2"), at(onNodes("b1", "b2"), "login", "192.0.2.4:22"))
-	want("after a restart", "b2", "b9")
+	want("after a restart", 2, 9)
 	r.apply(serving("b2"))
 	want("without nodes again")
-	if n := r.resolver.acquired[backendAddr("b9").Addr()]; n != 0 {
+	if n := r.resolver.acquired[b9]; n != 0 {
 		t.Error("the address of a node that is none any more is still acquired")
+	}
+}
+
+// TestOtherNodesByTunnel: between nodes that put packets into others the
+// addresses count, for a router may be between.
+func TestOtherNodesByTunnel(t *testing.T) {
+	r := newRig(t)
+	own := backendAddr("b1").Addr()
+	s := with(onNodes("b1", "b2"), func(s *config.Service) { s.Via, s.Own = config.ModeGUE, own })
+	r.resolver.sources = map[netip.Addr]netip.Addr{backendAddr("b2").Addr(): vip.Addr()}
+	r.apply(s)
+	want := loader.Nodes{Own: []netip.Addr{own}, Others: []netip.Addr{backendAddr("b2").Addr(), backendAddr("b9").Addr()}}
+	if diff := cmp.Diff(want, r.dp.nodes, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+	for _, m := range r.dp.members {
+		if !m.Local && m.Source != netip.PrefixFrom(own, 32) {
+			t.Errorf("packets to %v bear %v outside, want the address the others know", m.Addr, m.Source)
+		}
 	}
 }
 
@@ -115,7 +137,7 @@ func TestOtherNodes(t *testing.T) {
 func TestOtherNodesTakenBack(t *testing.T) {
 	r := newRig(t)
 	r.apply(onNodes("b1", "b2"))
-	before := slices.Clone(r.dp.nodes)
+	before := r.dp.nodes
 	r.dp.failing(func(call string) error {
 		if strings.HasPrefix(call, "Publish") {
 			return errInjected
@@ -125,8 +147,8 @@ func TestOtherNodesTakenBack(t *testing.T) {
 	if _, err := r.table.Apply(bg, settings(onNodes("b1", "b2"), at(onNodes("b1", "b3"), "two", "192.0.2.4:22"))); err == nil {
 		t.Fatal("the change succeeded")
 	}
-	if !slices.Equal(r.dp.nodes, before) {
-		t.Errorf("nodes are behind %v, want %v", r.dp.nodes, before)
+	if diff := cmp.Diff(before, r.dp.nodes); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
 	}
 	r.resolver.local = backendAddr("b9").Addr()
 	r.dp.failing(nil)

@@ -46,7 +46,8 @@ func (t *Table) plan(m *model, s *config.Settings) error {
 	p.trimOrders()
 	p.startChecks()
 	m.applied = true
-	return t.acquireHops(m, others(s))
+	m.parcels = parcelsOf(s)
+	return t.acquireHops(m, senders(s))
 }
 
 // unname forgets which objects the settings named.

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
+	"reflect"
 	"slices"
 
 	"sluice/loader"
@@ -114,15 +114,11 @@ func (t *Table) putMembers(j *journal, have, want *model) error {
 // setNodes tells who may send connections on to this node. It comes before the
 // services that ask.
 func (t *Table) setNodes(j *journal, have, want *model) error {
-	if maps.Equal(have.others, want.others) && (have.others == nil) == (want.others == nil) {
+	was, is := have.nodes(), want.nodes()
+	if have.applied && reflect.DeepEqual(was, is) {
 		return nil
 	}
-	return j.do(func() error { return t.dp.SetNodes(hopsOf(want.others)) },
-		func() error { return t.dp.SetNodes(hopsOf(have.others)) })
-}
-
-func hopsOf(others map[netip.Addr]loader.NextHopID) []loader.NextHopID {
-	return slices.Sorted(maps.Values(others))
+	return j.do(func() error { return t.dp.SetNodes(is) }, func() error { return t.dp.SetNodes(was) })
 }
 
 // putCheck lets the check address of a member reach it. An earlier process may

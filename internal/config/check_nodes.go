@@ -26,7 +26,9 @@ func (c *checker) nodes(p path, s *Service) {
 		at := list.item(i)
 		b := Backend{Name: n.Name, Weight: n.Weight, Local: n.Name == self}
 		addr, ok := c.nodeAddr(at, s, n.Name)
-		if before, taken := first[addr]; ok && taken {
+		if own := s.Own; ok && own.IsValid() && s.Via.Tunnels() && family(addr) != family(own) {
+			c.refuse(at, "set node_addr to a variable with addresses of one family", "%s is %s and this node's %s %s", addr, family(addr), own, family(own))
+		} else if before, taken := first[addr]; ok && taken {
 			c.refuse(at, "use a variable in node_addr that each node has its own value of", "has the address %s, as has %s", addr, c.ref(before))
 		} else if ok {
 			first[addr] = at
@@ -71,15 +73,17 @@ func (c *checker) nodeAddr(at path, s *Service, name string) (netip.Addr, bool) 
 // of them may hold the VIP, one that terminates nothing, too. This node needs
 // one, or the others would not take what it sends on.
 func (c *checker) others(p path, s *Service, self string) {
+	if _, defined := c.s.Nodes[self]; defined && !slices.ContainsFunc(s.Nodes, func(n ServiceNode) bool { return n.Name == self }) {
+		c.nodeAddr(p.key("node_addr"), s, self) // else it is reported with the others
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.s.Nodes)) {
-		if name == self {
-			if !slices.ContainsFunc(s.Nodes, func(n ServiceNode) bool { return n.Name == self }) {
-				c.nodeAddr(p.key("node_addr"), s, self)
-			}
-			continue
-		}
 		text, missing := c.forNode(s.NodeAddr, name)
-		if addr, problem, _ := parseUnicast(text); missing == "" && problem == "" && !slices.Contains(s.Others, addr) {
+		addr, problem, _ := parseUnicast(text)
+		switch {
+		case missing != "" || problem != "":
+		case name == self:
+			s.Own = addr
+		case !slices.Contains(s.Others, addr):
 			s.Others = append(s.Others, addr)
 		}
 	}

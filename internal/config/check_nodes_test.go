@@ -10,9 +10,9 @@ import (
 
 // twoNodes are the nodes of these tests; gw-c holds VIPs only, or is a standby.
 const twoNodes = `nodes:
-  gw-a: {ext_addr: 192.0.2.1, ext6: "2001:db8::1", n: 1}
+  gw-a: {ext_addr: 192.0.2.1, ext6: "2001:db8::1", n: 1, mixed: "2001:db8::1"}
   gw-b: {ext_addr: 192.0.2.2, ext6: "2001:db8::2", n: 2}
-  gw-c: {ext_addr: 192.0.2.9, n: 9}
+  gw-c: {ext_addr: 192.0.2.9, n: 9, mixed: 10.0.0.9}
   gw-d: {far: 10.0.0.1}
 `
 
@@ -41,6 +41,8 @@ func TestServiceNodeFaults(t *testing.T) {
 			s + "nodes[1]: 192.0.2.2 is IPv4 and the VIP IPv6; set node_addr to a variable with addresses of the VIP's family"}},
 		{"no address at all", "nodes: [»gw-a], node_addr: '${n}'", []string{
 			s + `nodes[0]: has no address: by node_addr it is "1", but "1" is not an IP address; write the address itself; names are not looked up`}},
+		{"two sorts of addresses", "nodes: [gw-a, »gw-c], via: gue, node_addr: '${mixed}'", []string{
+			s + "nodes[1]: 10.0.0.9 is IPv4 and this node's 2001:db8::1 IPv6; set node_addr to a variable with addresses of one family"}},
 		{"the same address", "nodes: [gw-a, »gw-b], node_addr: 192.0.2.7", []string{
 			s + "nodes[1]: has the address 192.0.2.7, as has services[0].nodes[0] (line 9); use a variable in node_addr that each node has its own value of"}},
 		{"the VIP", "nodes: [»gw-a], node_addr: '192.0.2.3'", []string{
@@ -48,7 +50,7 @@ func TestServiceNodeFaults(t *testing.T) {
 		{"malformed", "nodes: [gw-a], node_addr: »'${ext_addr'", []string{
 			s + `node_addr: "${ext_addr" has no variable's name behind ${; write ${name} with a name in lower case, or $${ for the text itself`}},
 		{"a number", "nodes: [gw-a], node_addr: »1", []string{s + `node_addr: is a number and must be text; write one such as "${ext_addr}"`}},
-		{"nat", "nodes: [gw-a], via: »nat", []string{s + `via: "nat" is not known; known here: dsr`}},
+		{"nat", "nodes: [gw-a], via: »nat", []string{s + `via: "nat" is not known; known here: dsr, ipip, gue`}},
 		{"backends, too", "nodes: [gw-a, gw-b], backends: »[10.0.0.11]", []string{s + "backends: means nothing in mode sshd, whose backends are its nodes; remove it"}},
 		{"keys of nodes without", "node_addr: »'${ext_addr}', via: »dsr, health_check: »{}", []string{
 			s + "node_addr: means nothing without nodes; remove it", s + "via: means nothing without nodes; remove it",
@@ -111,17 +113,18 @@ func TestServiceNodes(t *testing.T) {
 		node     string
 		backends [][]Backend
 		others   [][]netip.Addr
+		own      []netip.Addr
 	}{
 		{"gw-a", [][]Backend{
 			{{"gw-a", at("192.0.2.1:22"), 1, true}, {"gw-b", at("192.0.2.2:22"), 3, false}},
 			{{"gw-b", at("[2001:db8::2]:22"), 1, false}},
 			{{"gw-b", at("192.0.2.2:22"), 1, false}},
-		}, [][]netip.Addr{addrs("192.0.2.2", "192.0.2.9"), addrs("2001:db8::2"), addrs("192.0.2.2", "192.0.2.9")}},
+		}, [][]netip.Addr{addrs("192.0.2.2", "192.0.2.9"), addrs("2001:db8::2"), addrs("192.0.2.2", "192.0.2.9")}, addrs("192.0.2.1", "2001:db8::1", "192.0.2.1")},
 		{"gw-b", [][]Backend{
 			{{"gw-a", at("192.0.2.1:22"), 1, false}, {"gw-b", at("192.0.2.2:22"), 3, true}},
 			{{"gw-b", at("[2001:db8::2]:22"), 1, true}},
 			{{"gw-b", at("192.0.2.2:22"), 1, true}},
-		}, [][]netip.Addr{addrs("192.0.2.1", "192.0.2.9"), addrs("2001:db8::1"), addrs("192.0.2.1", "192.0.2.9")}},
+		}, [][]netip.Addr{addrs("192.0.2.1", "192.0.2.9"), addrs("2001:db8::1"), addrs("192.0.2.1", "192.0.2.9")}, addrs("192.0.2.2", "2001:db8::2", "192.0.2.2")},
 	} {
 		var warnings []string
 		s, err := Parse("f.yaml", []byte(text), Hostname(tt.node), Warn(func(f *Fault) { warnings = append(warnings, f.Error()) }))
@@ -135,12 +138,15 @@ func TestServiceNodes(t *testing.T) {
 			if diff := cmp.Diff(tt.others[i], service.Others, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 				t.Errorf("%s: others of %s (-want +got):\n%s", tt.node, service.Name, diff)
 			}
+			if own := service.Own; own != tt.own[i] {
+				t.Errorf("%s: own address in %s is %s", tt.node, service.Name, own)
+			}
 			if service.Carrier() != ModeDSR || !service.Spread() {
 				t.Errorf("%s is carried by %s", service.Name, service.Carrier())
 			}
 		}
-		// gw-d's variable is used nowhere; those of node_addr are.
-		if len(warnings) != 1 || !strings.Contains(warnings[0], "${far}") {
+		// Some are used nowhere; those of node_addr are.
+		if len(warnings) != 3 || !strings.Contains(strings.Join(warnings, ""), "${far}") {
 			t.Errorf("%s: warnings are %v", tt.node, warnings)
 		}
 	}

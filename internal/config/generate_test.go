@@ -80,7 +80,7 @@ func (s *Settings) spread(g generator) {
 		Name: "spread", Listen: vip, Mode: ModeSSHD, Select: pick(g, SelectHash, SelectClient), OnDown: OnDownKeep,
 		HealthCheck: HealthCheck{Type: HealthCheckOff, Interval: 2 * time.Second, Timeout: time.Second, Rise: 1, Fall: 1},
 		Nodes:       []ServiceNode{{Name: "gw-z", Weight: 1 + g.IntN(3)}, {Name: s.Node.Name, Weight: 1}},
-		NodeAddr:    "192.0.2.${n}", Via: ModeDSR, Others: []netip.Addr{other},
+		NodeAddr:    "192.0.2.${n}", Via: pick(g, ModeDSR, ModeIPIP, ModeGUE), Own: netip.MustParseAddr("192.0.2.201"), Others: []netip.Addr{other},
 	}
 	for i, at := range []netip.Addr{other, netip.MustParseAddr("192.0.2.201")} {
 		n := service.Nodes[i]

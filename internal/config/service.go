@@ -31,6 +31,8 @@ type Service struct {
 	// Nodes.
 	NodeAddr string
 	Via      Mode
+	// Own is the address that NodeAddr gives this node, which is valid with Nodes.
+	Own netip.Addr
 	// Others are the addresses that NodeAddr gives the nodes of the settings,
 	// without this one: who may send connections on to it. Nil without Nodes.
 	Others []netip.Addr
@@ -144,8 +146,8 @@ var serviceShape = record[Service]{
 			}).when(isSSHD).otherwise("this node alone"),
 		key[Service, string]("node_addr", "Address of each of the nodes, where ${name} is that node's own variable.",
 			func(s *Service) *string { return &s.NodeAddr }, template{example: `"${ext_addr}"`}).when(spread),
-		key("via", "How packets get to the other nodes. dsr: the MAC is rewritten, so all are on one network.",
-			func(s *Service) *Mode { return &s.Via }, choice(ModeDSR)).when(spread),
+		key("via", "How packets get to the other nodes. dsr: the MAC is rewritten, so all are on one network. ipip, gue: inside IP or UDP to nodes anywhere.",
+			func(s *Service) *Mode { return &s.Via }, choice(ModeDSR, ModeIPIP, ModeGUE)).when(spread),
 		key("backends", "Who serves the flows. Needed in every mode but sshd.",
 			func(s *Service) *[]Backend { return &s.Backends },
 			list[Backend]{

@@ -35,6 +35,7 @@ import (
 type pairWorld struct {
 	*nettest.Gateway
 	t      *testing.T
+	via    string
 	client *sshtest.Client
 	a, b   *gatewayNode
 }
@@ -52,10 +53,10 @@ type gatewayNode struct {
 
 const clusterKey = "cluster.key"
 
-func newPair(t *testing.T) *pairWorld {
+func newPair(t *testing.T, via string) *pairWorld {
 	t.Helper()
 	nettest.Require(t, nettest.Root, nettest.Namespaces, nettest.BPF, nettest.Program("sshd"), nettest.Program("ssh"))
-	w := &pairWorld{Gateway: nettest.GatewayForTest(t, nettest.GatewayOptions{Backends: 1}), t: t}
+	w := &pairWorld{Gateway: nettest.GatewayForTest(t, nettest.GatewayOptions{Backends: 1}), t: t, via: via}
 	second := nettest.Pair{V4: netip.MustParseAddr("192.0.2.2"), V6: netip.MustParseAddr("2001:db8:1::2")}
 	gwb := nettest.ForTest(t)
 	must(t, nettest.Veth(gwb, nettest.OutsideLink, w.Switch, "gwb-ext"))
@@ -103,8 +104,8 @@ func (w *pairWorld) settings() string {
 	fmt.Fprintf(&b, "dataplane: {interfaces: [%s], xdp: native, max_flows: 16384}\nservices:\n", nettest.OutsideLink)
 	for _, family := range []string{"IPv4", "IPv6"} {
 		variable := "ext" + family[3:]
-		fmt.Fprintf(&b, "  - {name: %s, listen: \"%s\", mode: sshd, nodes: [gw-a, gw-b], node_addr: \"${%s}\", health_check: %s}\n",
-			strings.ToLower(family), vips[family], variable, eagerCheck)
+		fmt.Fprintf(&b, "  - {name: %s, listen: \"%s\", mode: sshd, nodes: [gw-a, gw-b], node_addr: \"${%s}\", via: %s, health_check: %s}\n",
+			strings.ToLower(family), vips[family], variable, w.via, eagerCheck)
 	}
 	return b.String()
 }
@@ -303,7 +304,7 @@ func (w *pairWorld) reach(t *testing.T, when string, names ...string) {
 // counted where they went; a drain and a dead listener take a node out for what
 // is new alone; and when the address moves, all goes on.
 func TestNodes(t *testing.T) {
-	w := newPair(t)
+	w := newPair(t, "dsr")
 	w.counted(t)
 	w.healthyByDoctor(t)
 	w.owns(t, w.a.ns)
@@ -354,6 +355,28 @@ func TestNodes(t *testing.T) {
 	}
 	w.a.is("gw-b", "down")
 	w.reach(t, "gw-b is stopped", "gw-a")
+}
+
+// TestNodesByTunnel does the same where nodes put packets into others, which each
+// takes out where it steers, too.
+func TestNodesByTunnel(t *testing.T) {
+	for _, via := range []string{"ipip", "gue"} {
+		t.Run(via, func(t *testing.T) {
+			w := newPair(t, via)
+			w.counted(t)
+			w.healthyByDoctor(t)
+			living := w.sessions(t)
+			must(t, w.b.server.Close())
+			w.a.is("gw-b", "down")
+			w.reach(t, "gw-b has no listener", "gw-a")
+			alive(t, "gw-b has no listener", living)
+			w.b.serve()
+			w.allUp()
+			w.move(t, w.a, w.b)
+			alive(t, "the VIP moved", living)
+			w.reach(t, "the VIP moved", "gw-a", "gw-b")
+		})
+	}
 }
 
 // counted compares what the nodes counted with where the logins went.

@@ -167,7 +167,8 @@ func (e *examination) greater(link, name string) (int, error) {
 	return most, nil
 }
 
-// checkNode looks at another node as at a backend in mode dsr.
+// checkNode looks at another node as at a backend of the mode that gets packets
+// to it.
 func (e *examination) checkNode(ctx context.Context, s config.Service, b config.Backend, asked map[string][]net.HardwareAddr) {
 	subject := fmt.Sprintf("node %s in %s", b.Name, s.Name)
 	if !e.checkWay(subject, b.Addr.Addr()) {
@@ -177,9 +178,11 @@ func (e *examination) checkNode(ctx context.Context, s config.Service, b config.
 	if err != nil || !found {
 		return // said by checkWay
 	}
-	if w.Gateway.IsValid() {
+	if s.Via.Tunnels() {
+		e.checkRoom(subject, s, b, w)
+	} else if w.Gateway.IsValid() {
 		e.fail(subject, fmt.Sprintf("is behind the router %s: a frame with the VIP as destination comes back from there", w.Gateway),
-			"set node_addr to addresses on a network that all nodes are on")
+			"set node_addr to addresses on a network that all nodes are on, or via: gue")
 		return
 	}
 	for _, known := range e.node.backends {
@@ -193,7 +196,7 @@ func (e *examination) checkNode(ctx context.Context, s config.Service, b config.
 			e.fail(subject, "does not answer on the VIP: "+known.Reason, "see that \"sluice run\" runs there by the same settings and the service has a listener; \"sluice doctor\" there tells more")
 		}
 	}
-	if _, here := e.holder(s.Listen.Addr()); here && s.Listen.Addr().Is4() {
+	if _, here := e.holder(s.Listen.Addr()); here && s.Listen.Addr().Is4() && !w.Gateway.IsValid() {
 		e.checkSilent(ctx, subject, s.Listen.Addr(), w, asked)
 	}
 }

@@ -105,6 +105,11 @@ func TestNodeAilments(t *testing.T) {
 		{"other node behind a router", func(f *fake, _ *config.Settings) {
 			f.ways[otherAddr.Addr()] = way{Link: "ext0", MAC: otherMAC, Gateway: netip.MustParseAddr("192.0.2.254")}
 		}, Fail, "node gw-b in login", "behind the router 192.0.2.254", "node_addr"},
+		{"no room for the outer header", func(f *fake, s *config.Settings) {
+			s.Services[0].Via = config.ModeGUE
+			change(f, "ext0", func(c *card) { c.MTU = 1527 })
+			f.ways[otherAddr.Addr()] = way{Link: "ext0", MAC: otherMAC, Gateway: netip.MustParseAddr("192.0.2.254")}
+		}, Warn, "node gw-b in login", "the MTU 1527 of ext0 leaves 1499 bytes", "advmss 1459"},
 		{"other node silent", func(f *fake, _ *config.Settings) {
 			f.ways[otherAddr.Addr()] = way{Link: "ext0", Failed: true}
 		}, Fail, "node gw-b in login", "nobody answers for 192.0.2.2", "network"},
