@@ -68,6 +68,7 @@ type Resolver struct {
 	links      *links
 	hops       map[key]*hop
 	dests      map[netip.Addr]*dest
+	watched    map[netip.Addr]bool // those of dests whose Neighbour was asked for
 	neighbours map[key]neighbour
 	wanted     wanted
 	managed    support
@@ -124,7 +125,7 @@ func newResolver(dp Dataplane, o Options, k kernel, s source) (*Resolver, error)
 		links: newLinks(k),
 		ids:   newIDs(table, members),
 		hops:  make(map[key]*hop),
-		dests: make(map[netip.Addr]*dest),
+		dests: make(map[netip.Addr]*dest), watched: make(map[netip.Addr]bool),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -159,9 +160,7 @@ type dest struct {
 	// source is what packets there bear by the routing table, the zero Addr
 	// where that was never known; told is what Moved was told last.
 	source, told netip.Addr
-	// watched says that somebody asked for the neighbour; toldMAC is what he was
-	// told last.
-	watched bool
+	// toldMAC is the neighbour that was told last, where somebody asked for it.
 	toldMAC net.HardwareAddr
 	// left are hops that members may still name until Moved has returned.
 	left []*hop
@@ -234,8 +233,8 @@ func (r *Resolver) Neighbour(addr netip.Addr) net.HardwareAddr {
 		return nil
 	}
 	mac := d.neighbour()
-	if !d.watched {
-		d.watched, d.toldMAC = true, mac
+	if !r.watched[d.addr] {
+		r.watched[d.addr], d.toldMAC = true, mac
 	}
 	return mac
 }
@@ -262,6 +261,7 @@ func (r *Resolver) Release(addr netip.Addr) {
 		return
 	}
 	delete(r.dests, d.addr)
+	delete(r.watched, d.addr)
 	for _, h := range append(d.left, d.hop) {
 		r.detach(h)
 	}

@@ -118,8 +118,9 @@ func (r *Resolver) settle() {
 			}
 		}
 		r.stale = stale{}
-		for _, d := range r.dests {
-			if d.watched && !bytes.Equal(d.neighbour(), d.toldMAC) && !slices.Contains(moves, d) {
+		for addr := range r.watched {
+			d := r.dests[addr]
+			if !bytes.Equal(d.neighbour(), d.toldMAC) && !slices.Contains(moves, d) {
 				moves = append(moves, d)
 			}
 		}
