@@ -111,8 +111,8 @@ func (d *Dataplane) putListener(id ServiceID, fd int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	place, ok := d.listeners[id]
-	if !ok {
-		return errors.New("the service has no record")
+	if !ok { // it finds the socket when it gets its record, unless another service stands there
+		place = d.freePlace(id)
 	}
 	return d.objs.Listeners.Put(place, uint64(fd))
 }
@@ -120,11 +120,17 @@ func (d *Dataplane) putListener(id ServiceID, fd int) error {
 // listener is the place of a service's listening socket: that of another one
 // with the same VIP and port, which it may take over from, else a free one.
 func (d *Dataplane) listener(id ServiceID, listen netip.AddrPort) uint32 {
-	used := make(map[uint32]bool, len(d.listeners))
 	for other, place := range d.listeners {
 		if d.services[other].Listen == listen {
 			return place
 		}
+	}
+	return d.freePlace(id)
+}
+
+func (d *Dataplane) freePlace(id ServiceID) uint32 {
+	used := make(map[uint32]bool, len(d.listeners))
+	for _, place := range d.listeners {
 		used[place] = true
 	}
 	for place := uint32(id); ; place = (place + 1) % MaxServices {
