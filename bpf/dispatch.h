@@ -4,13 +4,17 @@
 #pragma once
 
 #include "count.h"
+#include "memory.h"
 #include "parse.h"
 
 static __always_inline void count_no_listener(void)
 {
 	__u32 reason = DROP_NO_LISTENER;
 	struct drop_counter *c = bpf_map_lookup_elem(&drops, &reason);
+	struct memory *m = memory();
 
+	if (m && m->asking)
+		return;
 	if (c)
 		__sync_fetch_and_add(&c->packets, 1);
 }

@@ -57,3 +57,51 @@ __noinline enum taken take_out(struct xdp_md *ctx)
 		return TAKEN_CONGESTED;
 	return unpack(ctx, &p) ? TAKEN_OUT : TAKEN_FAILED;
 }
+
+#define SOCKET_CLOSE 7 /* enum of include/net/tcp_states.h */
+#define SOCKET_LISTEN 10
+
+static __always_inline __u32 tuple_of(const struct packet *p, struct bpf_sock_tuple *t)
+{
+	__builtin_memset(t, 0, sizeof(*t));
+	if (p->v6) {
+		__builtin_memcpy(t->ipv6.saddr, &p->src, sizeof(t->ipv6.saddr));
+		__builtin_memcpy(t->ipv6.daddr, &p->dst, sizeof(t->ipv6.daddr));
+		t->ipv6.sport = p->sport;
+		t->ipv6.dport = p->dport;
+		return sizeof(t->ipv6);
+	}
+	t->ipv4.saddr = addr_last(&p->src);
+	t->ipv4.daddr = addr_last(&p->dst);
+	t->ipv4.sport = p->sport;
+	t->ipv4.dport = p->dport;
+	return sizeof(t->ipv4);
+}
+
+/*
+ * Whether a connection of this node has the packet. It is asked before a packet
+ * is sent on: after the VIP came from another node, flows of this one are in no
+ * table, and the ring may name somebody else by now.
+ */
+__noinline int has_socket(struct xdp_md *ctx, const struct packet *p)
+{
+	struct memory *m = memory();
+	struct bpf_sock_tuple t;
+	struct bpf_sock *sk;
+	__u32 state, size;
+
+	if (!p || !m)
+		return 0;
+	size = tuple_of(p, &t);
+	m->asking = 1;
+	if (size == sizeof(t.ipv6))
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	m->asking = 0;
+	if (!sk)
+		return 0;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state != SOCKET_LISTEN && state != SOCKET_CLOSE;
+}

@@ -95,9 +95,11 @@ struct service {
 	__u64 salt; /* mixes the service into the flow hash, equal on all gateways */
 	__u32 pool_len; /* nat without KEEP: addresses in pool */
 	__u32 listener; /* place of its socket among listeners: all services of VIP:port have one */
+	__u32 local; /* SERVICE_NODES: the member that is this node, NO_MEMBER = none */
+	__u32 zero;
 	struct addr pool[SERVICE_POOL];
 };
-_Static_assert(sizeof(struct service) == 40 + 16 * SERVICE_POOL, "service");
+_Static_assert(sizeof(struct service) == 48 + 16 * SERVICE_POOL, "service");
 
 /*
  * Who may steer for a VIP. The process that owns the election renews until
@@ -502,6 +504,7 @@ enum trace_stage {
 	TRACE_DROP, /* enum drop_reason */
 	TRACE_RESET, /* answered by a reset */
 	TRACE_PASSED, /* up to a listener of this node */
+	TRACE_SOCKET, /* a connection of this node has it; its member */
 	TRACE_STAGES,
 };
 

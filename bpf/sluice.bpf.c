@@ -263,6 +263,17 @@ static __always_inline int pass_table(const struct packet *p, const struct stage
 	return 1;
 }
 
+/* Keeps a packet here that belongs to a connection of this node, whoever flow
+ * table and ring name. */
+static __always_inline void stay(struct xdp_md *ctx, const struct packet *p, const struct service *svc,
+				 struct target *t)
+{
+	if (svc->local == NO_MEMBER || t->member == svc->local || is_syn(p) || !has_socket(ctx, p))
+		return;
+	note(TRACE_SOCKET, svc->local);
+	t->member = svc->local;
+}
+
 /* Answers of nat backends, health checks, and what is none of ours. */
 static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, struct scratch *x)
 {
@@ -415,11 +426,14 @@ int steer(struct xdp_md *ctx)
 		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
 	stage_of(&x->s, svc, id, &x->p.src, x->p.sport);
 	note(TRACE_ENTRY, x->s.entry);
-	if (pass_table(&x->p, &x->s, &x->t))
+	if (pass_table(&x->p, &x->s, &x->t)) {
+		stay(ctx, &x->p, svc, &x->t);
 		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
+	}
 	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);
 	if (verdict != STEERED)
 		return verdict;
+	stay(ctx, &x->p, svc, &x->t);
 	if (x->t.member != NO_MEMBER)
 		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
 	verdict = other_packet(ctx, &f, x);

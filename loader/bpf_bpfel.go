@@ -291,6 +291,8 @@ type bpfService struct {
 	Salt     uint64
 	PoolLen  uint32
 	Listener uint32
+	Local    uint32
+	Zero     uint32
 	Pool     [16]bpfAddr
 }
 

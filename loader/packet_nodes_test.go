@@ -20,6 +20,7 @@ func testNodes(t *testing.T, r *rig) {
 		t.Run("errors", func(t *testing.T) { testNodeErrors(t, s) })
 	})
 	r.plain(t, []kind{dsr, hide}, testSentOnIsNothing)
+	r.plain(t, []kind{nodes}, testOwnSocket)
 	r.plain(t, []kind{nodes}, testNodeRecords)
 	r.plain(t, []kind{nodes}, testNodeSettings)
 	t.Run("who they are", func(t *testing.T) { testSetNodes(t, r) })
@@ -118,6 +119,51 @@ func testNodeFlowsStay(t *testing.T, s stand) {
 	}
 }
 
+// testOwnSocket: a packet of a connection that this node has stays here, whoever
+// the ring names. A SYN, a listener alone and other connections do not count, and
+// that they were asked for is counted nowhere.
+func testOwnSocket(t *testing.T, s stand) {
+	mustRig(t, s.ns.Up("lo"))
+	single := netip.PrefixFrom(s.vip, s.vip.BitLen())
+	mustRig(t, s.ns.AddAddr("lo", single))
+	defer func() { mustRig(t, s.ns.DelAddr("lo", single)) }()
+	mustRig(t, s.ns.Settled(t.Context()))
+	l, err := s.ns.Listen(withPort(s.home, 4321))
+	mustRig(t, err)
+	f, err := l.(*net.TCPListener).File()
+	mustRig(t, err)
+	mustRig(t, s.d.SetListener(s.id, f))
+	conn, err := s.ns.Dial(t.Context(), s.svc.Listen)
+	mustRig(t, err)
+	defer conn.Close()
+	accepted, err := l.Accept()
+	mustRig(t, err)
+	defer accepted.Close()
+	client := netip.MustParseAddrPort(conn.LocalAddr().String())
+
+	here := membersOf(s.id)[0]
+	defer s.aim(t, membersOf(s.id)[1])()
+	own := s.talkOf(t, client)
+	for _, listens := range []bool{true, false} {
+		if !listens {
+			mustRig(t, l.Close())
+			mustRig(t, f.Close())
+		}
+		for _, marks := range []uint32{0, movedNew} { // by the short way and by the table
+			own.mark(t, marks)
+			_, fr := own.next(step{flags: frame.ACK, data: "mine", forged: true})
+			in := build(t, fr)
+			counts := own.counts(step{flags: frame.ACK}, in)
+			counts.Members = map[MemberID]MemberCounters{here: {PacketsIn: 1, BytesIn: uint64(ipLength(in))}}
+			s.check(t, s.ext, in, expected{verdict: xdpPass, out: in, counts: counts})
+			other := s.talkOf(t, s.nextClient())
+			other.mark(t, marks)
+			other.play(t, []step{{say: "another's", flags: frame.ACK, data: "x"}})
+		}
+	}
+	own.play(t, []step{{say: "begins anew", flags: frame.SYN}})
+}
+
 // testNodeErrors: an ICMP error goes where its flow is, and up if a node sent it
 // on.
 func testNodeErrors(t *testing.T, s stand) {
@@ -147,7 +193,7 @@ func testNodeErrors(t *testing.T, s stand) {
 func testNodeRecords(t *testing.T, s stand) {
 	adopted := &Dataplane{objs: s.d.objs}
 	mustRig(t, adopted.adopt())
-	if got := adopted.services[s.id]; !got.Nodes || got.Mode != ModeDSR {
+	if got := adopted.services[s.id]; !got.Nodes || got.Mode != ModeDSR || got.Local != membersOf(s.id)[0] {
 		t.Errorf("the service is adopted as %+v", got)
 	}
 	m := membersOf(s.id)
@@ -161,6 +207,9 @@ func testNodeRecords(t *testing.T, s stand) {
 func testNodeSettings(t *testing.T, s stand) {
 	if err := s.d.PutService(500, Service{Listen: withPort(s.twin, 4000), Mode: ModeNAT, Nodes: true}); err == nil {
 		t.Error("nodes in mode nat are accepted")
+	}
+	if err := s.d.PutService(500, Service{Listen: withPort(s.twin, 4000), Mode: ModeDSR, Local: 1}); err == nil {
+		t.Error("a member that is this node is accepted for a service in mode dsr")
 	}
 	if err := s.d.PutMember(4000, Member{Service: dsr.id(s.family), Addr: withPort(s.home, 24), Local: true}); err == nil {
 		t.Error("this node is accepted as member of a service in mode dsr")

@@ -92,7 +92,7 @@ func (k kind) service(f family) Service {
 	case dsr, counted:
 		return Service{Listen: at(f.vip), Mode: ModeDSR}
 	case nodes:
-		return Service{Listen: at(f.vip), Mode: ModeDSR, Nodes: true}
+		return Service{Listen: at(f.vip), Mode: ModeDSR, Nodes: true, Local: membersOf(k.id(f))[0]}
 	case ipip:
 		return Service{Listen: at(f.vip), Mode: ModeIPIP}
 	case gue:

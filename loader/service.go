@@ -36,6 +36,9 @@ func (d *Dataplane) PutService(id ServiceID, s Service) error {
 	if len(s.Pool) > MaxPool {
 		return fmt.Errorf("put service %d: %d source addresses, at most %d", id, len(s.Pool), MaxPool)
 	}
+	if s.Local != 0 && !s.Nodes {
+		return fmt.Errorf("put service %d (%s): it does not end on nodes, so none of its members is this one", id, s.Listen)
+	}
 	if s.Nodes && !s.Mode.OneWay() {
 		return fmt.Errorf("put service %d (%s): nodes get their packets by a one-way mode", id, s.Listen)
 	}
@@ -65,6 +68,7 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 		Owner:   owner,
 		Salt:    d.key.salt(s.Listen),
 		PoolLen: uint32(len(s.Pool)),
+		Local:   uint32(s.Local),
 	}
 	if s.KeepClient {
 		r.Flags |= serviceKeep
@@ -103,6 +107,7 @@ func decodeService(r bpfService) Service {
 		TwoChoices: r.Flags&serviceChoice != 0,
 		Proxy:      r.Flags&serviceProxy != 0,
 		Nodes:      r.Flags&serviceNodes != 0,
+		Local:      MemberID(r.Local),
 	}
 	for i := range min(r.PoolLen, MaxPool) {
 		s.Pool = append(s.Pool, fromAddr(r.Pool[i]))

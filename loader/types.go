@@ -65,6 +65,9 @@ type Service struct {
 	// sends on to this one, and what goes to the member that is this one, ends in
 	// the listener here, as in ModeSSHD.
 	Nodes bool
+	// Local is the member that is this node, 0 for none: connections of its own
+	// stay here whoever flow table and ring name. Services with Nodes only.
+	Local MemberID
 	// Removed marks a service that left the settings while flows of it live.
 	Removed bool
 }

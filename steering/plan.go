@@ -91,6 +91,9 @@ func (p *planner) service(cfg config.Service) error {
 				return fmt.Errorf("backend %q: %w", b.Name, err)
 			}
 			s.members = append(s.members, mid)
+			if b.Local {
+				s.record.Local = mid
+			}
 		}
 	}
 	p.m.services[id] = s

@@ -93,5 +93,5 @@ func recordOf(s config.Service) loader.Service {
 func sameRecord(a, b loader.Service) bool {
 	return a.Listen == b.Listen && a.Mode == b.Mode && a.KeepClient == b.KeepClient &&
 		a.Proxy == b.Proxy && a.ByClient == b.ByClient && a.TwoChoices == b.TwoChoices &&
-		a.Removed == b.Removed && a.Nodes == b.Nodes && slices.Equal(a.Pool, b.Pool)
+		a.Removed == b.Removed && a.Nodes == b.Nodes && a.Local == b.Local && slices.Equal(a.Pool, b.Pool)
 }

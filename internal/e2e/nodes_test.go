@@ -337,6 +337,12 @@ func TestNodes(t *testing.T) {
 	w.reach(t, "the VIP moved", "gw-a", "gw-b")
 	w.owns(t, w.b.ns)
 	w.healthyByDoctor(t)
+	// Its own sessions are in no table of gw-b, and the ring leaves them.
+	w.b.do("drain", "gw-b")
+	w.reach(t, "gw-b has the VIP and is drained", "gw-a")
+	alive(t, "gw-b has the VIP and is drained", living)
+	w.b.do("enable", "gw-b")
+	w.b.is("gw-b", "up")
 	w.move(t, w.b, w.a)
 	alive(t, "the VIP is back", living)
 	w.reach(t, "the VIP is back", "gw-a", "gw-b")
