@@ -16,6 +16,7 @@ func testNodes(t *testing.T, r *rig) {
 	r.stands(t, []kind{nodes}, func(t *testing.T, s stand) {
 		t.Run("nothing is between us", func(t *testing.T) { testOwnMember(t, s) })
 		t.Run("sent on", func(t *testing.T) { testSentOn(t, s) })
+		t.Run("guard", func(t *testing.T) { testSentOnGuarded(t, s) })
 		t.Run("flows stay", func(t *testing.T) { testNodeFlowsStay(t, s) })
 		t.Run("errors", func(t *testing.T) { testNodeErrors(t, s) })
 	})
@@ -84,6 +85,21 @@ func testSentOn(t *testing.T, s stand) {
 	c.play(t, []step{{flags: frame.SYN, does: silent, why: "not_owner"}})
 	setOwner(true)
 	c.play(t, dsrHandshake())
+}
+
+// testSentOnGuarded: who must stay out stays out behind another node, too, in a
+// frame of it or inside a packet. Nobody is challenged there.
+func testSentOnGuarded(t *testing.T, s stand) {
+	mustRig(t, s.d.SetNodes(Nodes{MACs: []net.HardwareAddr{farMAC}, Own: []netip.Addr{s.home}, Others: []netip.Addr{s.near.Addr()}}))
+	defer func() { mustRig(t, s.d.SetNodes(Nodes{})) }()
+	c := s.talk(t, 1)
+	s.guarded(t, Guard{Deny: []netip.Prefix{around(c.client.Addr())}})
+	_, f := c.next(step{flags: frame.ACK, data: "x", forged: true})
+	f.SrcMAC = farMAC
+	in := build(t, f)
+	want := expected{verdict: xdpDrop, counts: dropped("denied", in)}
+	s.check(t, s.ext, in, want)
+	s.check(t, s.ext, build(t, s.parcel(t, ModeIPIP, s.near.Addr(), s.home, f)), want)
 }
 
 // testSentOnIsNothing: a node's frame is like any other to other services.
