@@ -21,6 +21,7 @@ func testNodes(t *testing.T, r *rig) {
 		t.Run("errors", func(t *testing.T) { testNodeErrors(t, s) })
 	})
 	r.plain(t, []kind{dsr, hide}, testSentOnIsNothing)
+	r.plain(t, tunnelKinds, testSentOnByTunnel)
 	r.plain(t, []kind{nodes}, testOwnSocket)
 	r.plain(t, []kind{nodes}, testNodeRecords)
 	r.plain(t, []kind{nodes}, testNodeSettings)
@@ -108,6 +109,17 @@ func testSentOnIsNothing(t *testing.T, s stand) {
 	c := s.talk(t, 0)
 	first := step{flags: frame.SYN, first: s.svc.Mode == ModeNAT, tweak: func(f *frame.Frame) { f.SrcMAC = farMAC }}
 	c.play(t, []step{first})
+}
+
+// testSentOnByTunnel: where nodes put packets into others a frame is nobody's: a
+// node may be the router that all clients are behind.
+func testSentOnByTunnel(t *testing.T, s stand) {
+	defer s.asNode(t)()
+	svc := s.svc
+	svc.Nodes = true
+	mustRig(t, s.d.PutService(s.id, svc))
+	defer func() { mustRig(t, s.d.PutService(s.id, s.svc)) }()
+	testSentOnIsNothing(t, s)
 }
 
 // testNodeFlowsStay: flows of this node and of others stay where they are while
