@@ -36,6 +36,11 @@ static __noinline int to_backend(struct xdp_md *ctx, const struct frame *f, cons
 	if (!m)
 		return unknown_packet(ctx, p); /* the flow ended with its backend */
 	note(TRACE_MEMBER, t->member);
+	if (m->flags & MEMBER_LOCAL) {
+		note(TRACE_PASSED, 0);
+		count_steered(p, t->member, s->service);
+		return XDP_PASS;
+	}
 	note(TRACE_NEXT_HOP, m->next_hop);
 	n = next_hop(m->next_hop);
 	if (!n)

@@ -4,19 +4,29 @@
 #pragma once
 
 #include "count.h"
+#include "memory.h"
 #include "parse.h"
 
 static __always_inline void count_no_listener(void)
 {
 	__u32 reason = DROP_NO_LISTENER;
 	struct drop_counter *c = bpf_map_lookup_elem(&drops, &reason);
+	struct memory *m = memory();
 
+	if (m && m->asking)
+		return;
 	if (c)
 		__sync_fetch_and_add(&c->packets, 1);
 }
 
+/* Whether connections that reach this node end in our listener. */
+static __always_inline int ends_on_nodes(const struct service *svc)
+{
+	return svc->mode == MODE_SSHD || svc->flags & SERVICE_NODES;
+}
+
 /* The service of the address that was dialled, if it ends on this node. */
-static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 *id)
+static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx)
 {
 	struct listen l = { .port = bpf_htons(ctx->local_port) };
 	struct service *svc;
@@ -39,9 +49,8 @@ static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 
 	found = bpf_map_lookup_elem(&service_ids, &l);
 	if (!found)
 		return NULL;
-	*id = *found;
-	svc = bpf_map_lookup_elem(&services, id);
-	return svc && svc->mode == MODE_SSHD ? svc : NULL;
+	svc = bpf_map_lookup_elem(&services, found);
+	return svc && ends_on_nodes(svc) ? svc : NULL;
 }
 
 /* Without a listener the connection is refused: it must not reach whatever
@@ -49,13 +58,15 @@ static __always_inline struct service *dialled(struct bpf_sk_lookup *ctx, __u32 
 SEC("sk_lookup")
 int dispatch(struct bpf_sk_lookup *ctx)
 {
+	struct service *svc = dialled(ctx);
 	struct bpf_sock *sk;
-	__u32 id = 0;
+	__u32 place;
 	long rc;
 
-	if (!dialled(ctx, &id))
+	if (!svc)
 		return SK_PASS;
-	sk = bpf_map_lookup_elem(&listeners, &id);
+	place = svc->listener;
+	sk = bpf_map_lookup_elem(&listeners, &place);
 	if (!sk) {
 		count_no_listener();
 		return SK_DROP;

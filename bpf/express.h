@@ -273,7 +273,7 @@ static __always_inline int express_way(struct xdp_md *ctx, struct memory *memory
 		return GENERAL;
 	if (svc->mode == MODE_NAT)
 		return express_nat(ctx, o, id, hash, v6);
-	if (svc->flags & (SERVICE_CLIENT | SERVICE_CHOICE))
+	if (svc->flags & (SERVICE_CLIENT | SERVICE_CHOICE | SERVICE_NODES))
 		return GENERAL;
 	return express_one_way(ctx, o, id, hash, v6);
 }

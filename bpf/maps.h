@@ -240,13 +240,30 @@ struct {
 	__type(value, __u32);
 } pressures SEC(".maps");
 
-/* Mode sshd: the listening socket by service id. */
+/* Mode sshd: the listening sockets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(max_entries, MAX_SERVICES);
 	__type(key, __u32);
 	__type(value, __u64);
 } listeners SEC(".maps");
+
+/* What other nodes send by: a frame of theirs for a service that ends on nodes
+ * was sent on to us, and is never sent on again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODE_MACS);
+	__type(key, struct node_mac);
+	__type(value, __u32);
+} node_macs SEC(".maps");
+
+/* enum node_role of addresses. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODE_ADDRS);
+	__type(key, struct addr);
+	__type(value, __u32);
+} node_addrs SEC(".maps");
 
 /* Check address to member. */
 struct {

@@ -25,7 +25,7 @@ struct remembered_service {
 struct memory {
 	__u64 jiffy;
 	__u32 tick; /* of that jiffy */
-	__u32 zero;
+	__u32 asking; /* whether a socket is looked up by us, not for a connection */
 	struct remembered_service services[REMEMBERED_SERVICES];
 };
 

@@ -25,6 +25,8 @@
 #define MAX_VIPS 1024
 #define MAX_INTERFACES 64
 #define SERVICE_POOL 16
+#define MAX_NODE_MACS 1024
+#define MAX_NODE_ADDRS 1024
 #define FLOW_WAYS 4 /* neighbouring lines a flow may stand in; a power of two */
 #define MAX_BANS 131072 /* of single sources */
 #define MAX_PREFIXES 16384 /* in each of the prefix tables */
@@ -73,6 +75,7 @@ enum service_flag {
 	SERVICE_CLIENT = 1 << 2, /* the ring entry goes by the client's address alone */
 	SERVICE_PROXY = 1 << 3, /* nat: new flows begin with a PROXY v2 header */
 	SERVICE_CHOICE = 1 << 4, /* the less loaded of an entry's two choices */
+	SERVICE_NODES = 1 << 5, /* one-way: the members are nodes, and here it ends in our listener */
 };
 
 /* Key of the services map; a VIP's own entry in vips has only the address. */
@@ -95,10 +98,12 @@ struct service {
 	__u32 owner; /* index of the VIP's owner word */
 	__u64 salt; /* tells the hashes of its clients from those of other services, equal on all gateways */
 	__u32 pool_len; /* nat without KEEP: addresses in pool */
+	__u32 listener; /* place of its socket among listeners: all services of VIP:port have one */
+	__u32 local; /* SERVICE_NODES: the member that is this node, NO_MEMBER = none */
 	__u32 zero;
 	struct addr pool[SERVICE_POOL];
 };
-_Static_assert(sizeof(struct service) == 40 + 16 * SERVICE_POOL, "service");
+_Static_assert(sizeof(struct service) == 48 + 16 * SERVICE_POOL, "service");
 
 /*
  * Who may steer for a VIP. The process that owns the election renews until
@@ -113,6 +118,7 @@ struct owner {
 enum member_flag {
 	MEMBER_IPIP = 1 << 0, /* gets its packets inside IP */
 	MEMBER_GUE = 1 << 1, /* gets them inside UDP */
+	MEMBER_LOCAL = 1 << 2, /* is this node: its packets are passed up */
 };
 
 /* Where gue goes to (IANA's port for it), and the source ports that tell flows
@@ -134,6 +140,18 @@ struct member {
 	__be32 spread; /* bits of source's last word that the flow's hash fills */
 };
 _Static_assert(sizeof(struct member) == 52, "member");
+
+/* A MAC by which another node sends. */
+struct node_mac {
+	__u8 mac[6];
+	__u8 zero[2];
+};
+
+/* What an address is to nodes that send packets inside others. */
+enum node_role {
+	NODE_OWN = 1 << 0, /* this node's: they are sent to it */
+	NODE_OTHER = 1 << 1, /* another node's: they may come from it */
+};
 
 struct host_key {
 	struct addr addr;
@@ -337,6 +355,7 @@ enum drop_reason {
 	DROP_INTERNAL, /* a helper failed; anything but 0 is a fault of ours */
 	DROP_TOO_BIG_UNTOLD, /* as too_big, but fragmenting was allowed, or too many were told just now */
 	DROP_NO_HEADROOM, /* ipip, gue: the driver leaves no room for the outer header */
+	DROP_CONGESTED, /* a node sent it on, and outside met congestion that its ends would not hear of (RFC 6040) */
 	DROP_REASONS,
 };
 
@@ -452,6 +471,8 @@ struct control {
 	__u32 service_epoch; /* grows with each change of service_ids */
 	__u32 port_budget; /* the same for each address of a source pool, so that half of its ports stay free */
 	__u32 quiet; /* nobody reads events of flows */
+	__u32 parcels; /* whether other nodes send packets inside others */
+	__u32 spare;
 	__u64 marks_kept; /* ns when user space last saw to the marks of the rings, 0 = never */
 };
 
@@ -488,6 +509,8 @@ enum trace_stage {
 	TRACE_ENCAPSULATED, /* bytes of the outer header */
 	TRACE_DROP, /* enum drop_reason */
 	TRACE_RESET, /* answered by a reset */
+	TRACE_PASSED, /* up to a listener of this node */
+	TRACE_SOCKET, /* a connection of this node has it; its member */
 	TRACE_STAGES,
 };
 

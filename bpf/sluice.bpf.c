@@ -13,6 +13,7 @@
 #include "dispatch.h"
 #include "expire.h"
 #include "express.h"
+#include "forwarded.h"
 #include "icmp.h"
 #include "memory.h"
 #include "owner.h"
@@ -70,6 +71,7 @@ static __always_inline int local_packet(const struct packet *p, __u32 id)
 {
 	struct service_counters *c = service_count(id);
 
+	note(TRACE_PASSED, 0);
 	if (c) {
 		c->packets_in++;
 		c->bytes_in += p->length;
@@ -89,7 +91,7 @@ static __always_inline int refuse(struct xdp_md *ctx, const struct packet *p, co
 }
 
 /* First of all stages that know the packet is ours. */
-static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc)
+static __always_inline enum drop_reason guard(const struct packet *p, const struct service *svc, int steered)
 {
 	struct control *c = control();
 
@@ -97,7 +99,7 @@ static __always_inline enum drop_reason guard(const struct packet *p, const stru
 		return DROP_NONE;
 	if (c->guard & GUARD_DENY && guard_denies(p))
 		return DROP_DENIED;
-	return is_syn(p) ? guard_syn(p, svc->mode != MODE_SSHD, svc->pool_len) : DROP_NONE;
+	return is_syn(p) ? guard_syn(p, steered, svc->pool_len) : DROP_NONE;
 }
 
 /* What the guard keeps out. Only who exceeds a limit of flows is told: he is
@@ -111,6 +113,15 @@ static __always_inline int keep_out(struct xdp_md *ctx, const struct packet *p, 
 		return XDP_DROP;
 	event_refused(p, service, NO_MEMBER, reason);
 	return reset_reply(ctx, p);
+}
+
+/* What another node sent on. Who must stay out stays out here, too: this node may
+ * know of bans that the other does not. */
+static __always_inline int forwarded_packet(const struct packet *p, const struct service *svc, __u32 id)
+{
+	enum drop_reason reason = guard(p, svc, 0);
+
+	return reason ? drop(p, reason) : local_packet(p, id);
 }
 
 /* Follows a flow's packet from the client. */
@@ -241,6 +252,17 @@ static __always_inline int pass_table(const struct packet *p, const struct stage
 	return 1;
 }
 
+/* Keeps a packet here that belongs to a connection of this node, whoever flow
+ * table and ring name. */
+static __always_inline void stay(struct xdp_md *ctx, const struct packet *p, const struct service *svc,
+				 struct target *t)
+{
+	if (svc->local == NO_MEMBER || t->member == svc->local || is_syn(p) || !has_socket(ctx, p))
+		return;
+	note(TRACE_SOCKET, svc->local);
+	t->member = svc->local;
+}
+
 /* Answers of nat backends, health checks, and what is none of ours. */
 static __noinline int other_packet(struct xdp_md *ctx, const struct frame *f, struct scratch *x)
 {
@@ -283,6 +305,8 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 	if (!addr_equal(&x->q.src, &x->p.dst))
 		return XDP_PASS;
 	svc = service(&x->q.src, x->q.sport, &id);
+	if (svc && svc->mode != MODE_SSHD && from_node(f, svc))
+		return denied(&x->p) ? drop(&x->p, DROP_DENIED) : XDP_PASS;
 	if (svc && svc->mode != MODE_SSHD && !owned(svc->owner))
 		return drop(&x->p, DROP_NOT_OWNER);
 	if (svc && denied(&x->p))
@@ -293,6 +317,47 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 	to.port = x->q.dport;
 	host = bpf_map_lookup_elem(&hosts, &to);
 	return host ? error_to_client(ctx, f, x, *host) : XDP_PASS;
+}
+
+/* What was inside another packet, now that it is a frame like any other. */
+static __noinline int taken_out(struct xdp_md *ctx, struct scratch *x)
+{
+	struct service *svc;
+	struct frame f = {};
+	__u32 id;
+
+	switch (parse(ctx, &f, &x->p)) {
+	case PARSED_TCP:
+		svc = service(&x->p.dst, x->p.dport, &id);
+		if (!svc || !(svc->flags & SERVICE_NODES))
+			return XDP_PASS;
+		note(TRACE_SERVICE, id);
+		return forwarded_packet(&x->p, svc, id);
+	case PARSED_ODD:
+		return drop(&x->p, x->p.odd);
+	default:
+		return XDP_PASS;
+	}
+}
+
+/* A packet that is neither TCP nor ICMP, but may hold one that is. */
+static __noinline int parcel_packet(struct xdp_md *ctx, struct scratch *x)
+{
+	x->p.length = x->p.room; /* all that is known of its length */
+	switch (take_out(ctx)) {
+	case TAKEN_OUT:
+		__builtin_memset(&x->p, 0, sizeof(x->p));
+		x->p.tick = bpf_ktime_get_coarse_ns() >> TICK_SHIFT;
+		return taken_out(ctx, x);
+	case TAKEN_LENGTH:
+		return drop(&x->p, DROP_LENGTH);
+	case TAKEN_CONGESTED:
+		return drop(&x->p, DROP_CONGESTED);
+	case TAKEN_FAILED:
+		return drop(&x->p, DROP_INTERNAL);
+	default:
+		return XDP_PASS;
+	}
 }
 
 static __always_inline struct scratch *scratch(void)
@@ -312,6 +377,7 @@ int steer(struct xdp_md *ctx)
 	enum drop_reason reason;
 	struct scratch *x;
 	struct service *svc;
+	struct control *c;
 	struct frame f = {};
 	enum parsed parsed;
 	int verdict;
@@ -328,8 +394,10 @@ int steer(struct xdp_md *ctx)
 	parsed = parse(ctx, &f, &x->p);
 	if (parsed == PARSED_ODD)
 		return odd_packet(&x->p);
-	if (parsed == PARSED_OTHER)
-		return XDP_PASS;
+	if (parsed == PARSED_OTHER) {
+		c = control();
+		return c && c->parcels ? parcel_packet(ctx, x) : XDP_PASS;
+	}
 	x->p.tick = tick_now(m);
 	x->t.header = HEADER_NONE;
 	if (parsed == PARSED_ICMP) {
@@ -341,21 +409,26 @@ int steer(struct xdp_md *ctx)
 	svc = service_of(m, &x->p, &id);
 	if (!svc)
 		return other_packet(ctx, &f, x);
+	note(TRACE_SERVICE, id);
+	if (from_node(&f, svc))
+		return forwarded_packet(&x->p, svc, id);
 	if (!owned(svc->owner))
 		return drop(&x->p, DROP_NOT_OWNER);
-	note(TRACE_SERVICE, id);
-	reason = guard(&x->p, svc);
+	reason = guard(&x->p, svc, svc->mode != MODE_SSHD);
 	if (reason)
 		return keep_out(ctx, &x->p, id, reason);
 	if (svc->mode == MODE_SSHD)
 		return is_answer(&x->p) ? other_packet(ctx, &f, x) : local_packet(&x->p, id);
 	stage_of(&x->s, svc, id, &x->p.src, x->p.sport);
 	note(TRACE_ENTRY, x->s.entry);
-	if (pass_table(&x->p, &x->s, &x->t))
+	if (pass_table(&x->p, &x->s, &x->t)) {
+		stay(ctx, &x->p, svc, &x->t);
 		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
+	}
 	verdict = steer_packet(ctx, &x->p, &x->s, &x->t);
 	if (verdict != STEERED)
 		return verdict;
+	stay(ctx, &x->p, svc, &x->t);
 	if (x->t.member != NO_MEMBER)
 		return to_backend(ctx, &f, &x->p, &x->s, &x->t);
 	verdict = other_packet(ctx, &f, x);

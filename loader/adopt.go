@@ -12,6 +12,7 @@ import (
 func (d *Dataplane) adopt() error {
 	d.services = map[ServiceID]Service{}
 	d.published = map[ServiceID]bool{}
+	d.listeners = map[ServiceID]uint32{}
 	d.members = map[MemberID]Member{}
 	d.hosts = map[MemberID]uint32{}
 	d.owners = map[netip.Addr]uint32{}
@@ -34,6 +35,7 @@ func (d *Dataplane) adoptServices() error {
 		s := decodeService(r)
 		d.services[ServiceID(id)] = s
 		d.owners[s.Listen.Addr()] = r.Owner
+		d.listeners[ServiceID(id)] = r.Listener
 	})
 }
 

@@ -52,6 +52,8 @@ type bpfControl struct {
 	ServiceEpoch     uint32
 	PortBudget       uint32
 	Quiet            uint32
+	Parcels          uint32
+	Spare            uint32
 	MarksKept        uint64
 }
 
@@ -93,7 +95,8 @@ const (
 	bpfDropReasonDROP_INTERNAL        bpfDropReason = 26
 	bpfDropReasonDROP_TOO_BIG_UNTOLD  bpfDropReason = 27
 	bpfDropReasonDROP_NO_HEADROOM     bpfDropReason = 28
-	bpfDropReasonDROP_REASONS         bpfDropReason = 29
+	bpfDropReasonDROP_CONGESTED       bpfDropReason = 29
+	bpfDropReasonDROP_REASONS         bpfDropReason = 30
 )
 
 type bpfEmbryo struct {
@@ -248,6 +251,12 @@ type bpfNextHopKey struct {
 	Zero        [2]uint8
 }
 
+type bpfNodeMac struct {
+	_    structs.HostLayout
+	Mac  [6]uint8
+	Zero [2]uint8
+}
+
 type bpfOwner struct {
 	_      structs.HostLayout
 	Until  uint64
@@ -275,16 +284,18 @@ type bpfRule struct {
 }
 
 type bpfService struct {
-	_       structs.HostLayout
-	Vip     bpfAddr
-	Port    uint16
-	Mode    uint8
-	Flags   uint8
-	Owner   uint32
-	Salt    uint64
-	PoolLen uint32
-	Zero    uint32
-	Pool    [16]bpfAddr
+	_        structs.HostLayout
+	Vip      bpfAddr
+	Port     uint16
+	Mode     uint8
+	Flags    uint8
+	Owner    uint32
+	Salt     uint64
+	PoolLen  uint32
+	Listener uint32
+	Local    uint32
+	Zero     uint32
+	Pool     [16]bpfAddr
 }
 
 type bpfServiceCounters struct {
@@ -354,6 +365,8 @@ const (
 	bpfMapMetas           = "metas"
 	bpfMapNextHopIds      = "next_hop_ids"
 	bpfMapNextHops        = "next_hops"
+	bpfMapNodeAddrs       = "node_addrs"
+	bpfMapNodeMacs        = "node_macs"
 	bpfMapOptionsOf       = "options_of"
 	bpfMapOwners          = "owners"
 	bpfMapPaces           = "paces"
@@ -467,6 +480,8 @@ type bpfMapSpecs struct {
 	Metas          *ebpf.MapSpec `ebpf:"metas"`
 	NextHopIds     *ebpf.MapSpec `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.MapSpec `ebpf:"next_hops"`
+	NodeAddrs      *ebpf.MapSpec `ebpf:"node_addrs"`
+	NodeMacs       *ebpf.MapSpec `ebpf:"node_macs"`
 	OptionsOf      *ebpf.MapSpec `ebpf:"options_of"`
 	Owners         *ebpf.MapSpec `ebpf:"owners"`
 	Paces          *ebpf.MapSpec `ebpf:"paces"`
@@ -546,6 +561,8 @@ type bpfMaps struct {
 	Metas          *ebpf.Map `ebpf:"metas"`
 	NextHopIds     *ebpf.Map `ebpf:"next_hop_ids"`
 	NextHops       *ebpf.Map `ebpf:"next_hops"`
+	NodeAddrs      *ebpf.Map `ebpf:"node_addrs"`
+	NodeMacs       *ebpf.Map `ebpf:"node_macs"`
 	OptionsOf      *ebpf.Map `ebpf:"options_of"`
 	Owners         *ebpf.Map `ebpf:"owners"`
 	Paces          *ebpf.Map `ebpf:"paces"`
@@ -592,6 +609,8 @@ func (m *bpfMaps) Close() error {
 		m.Metas,
 		m.NextHopIds,
 		m.NextHops,
+		m.NodeAddrs,
+		m.NodeMacs,
 		m.OptionsOf,
 		m.Owners,
 		m.Paces,

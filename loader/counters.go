@@ -139,6 +139,7 @@ var dropNames = map[bpfDropReason]string{
 	bpfDropReasonDROP_TCP_SIGNATURE:   "tcp_signature",
 	bpfDropReasonDROP_TOO_BIG_UNTOLD:  "too_big_untold",
 	bpfDropReasonDROP_NO_HEADROOM:     "no_headroom",
+	bpfDropReasonDROP_CONGESTED:       "congested",
 }
 
 // name is the reason as users see it. A reason this process does not know came

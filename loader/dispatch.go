@@ -3,6 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"github.com/cilium/ebpf"
@@ -107,13 +108,66 @@ func (d *Dataplane) putListener(id ServiceID, fd int) error {
 	if listening == 0 {
 		return errors.New("the socket does not listen")
 	}
-	return d.objs.Listeners.Put(uint32(id), uint64(fd))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	place, ok := d.listeners[id]
+	if !ok { // it finds the socket when it gets its record, unless another service stands there
+		place = d.freePlace(id)
+	}
+	return d.objs.Listeners.Put(place, uint64(fd))
+}
+
+// listener is the place of a service's listening socket: that of another one
+// with the same VIP and port, which it may take over from, else a free one.
+func (d *Dataplane) listener(id ServiceID, listen netip.AddrPort) uint32 {
+	for other, place := range d.listeners {
+		if d.services[other].Listen == listen {
+			return place
+		}
+	}
+	return d.freePlace(id)
+}
+
+func (d *Dataplane) freePlace(id ServiceID) uint32 {
+	used := make(map[uint32]bool, len(d.listeners))
+	for _, place := range d.listeners {
+		used[place] = true
+	}
+	for place := uint32(id); ; place = (place + 1) % MaxServices {
+		if !used[place] {
+			return place
+		}
+	}
+}
+
+// dropListener lets go of a service's listening socket, unless another service
+// has it by now.
+func (d *Dataplane) dropListener(id ServiceID) error {
+	place, ok := d.listeners[id]
+	for other, p := range d.listeners {
+		if other != id && p == place {
+			return nil
+		}
+	}
+	if !ok {
+		return nil
+	}
+	if err := d.objs.Listeners.Delete(place); err != nil && !isAbsent(err) {
+		return fmt.Errorf("delete listener of service %d: %v", id, err)
+	}
+	return nil
 }
 
 // HasListener says whether connections to the service are accepted by a socket.
 func (d *Dataplane) HasListener(id ServiceID) (bool, error) {
+	d.mu.Lock()
+	place, ok := d.listeners[id]
+	d.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
 	var cookie uint64
-	err := d.objs.Listeners.Lookup(uint32(id), &cookie)
+	err := d.objs.Listeners.Lookup(place, &cookie)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return false, nil
 	}

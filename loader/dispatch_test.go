@@ -191,6 +191,42 @@ func TestListenerStays(t *testing.T) {
 	wantAnswer(t, g, "with a listener but no service", services[1], own)
 }
 
+// A listener is that of VIP and port: the service that takes them over has it,
+// in whichever mode, and it goes with the last of them.
+func TestListenerIsTakenOver(t *testing.T) {
+	t.Parallel()
+	g, services, own := sshdGateway(t)
+	listen := services[1]
+	greet(t, g.GW, "127.0.0.1:0", "ours").set(t, g.dp, 1)
+	const next, stranger = 9, 10
+	must(t, g.dp.PutService(next, loader.Service{Listen: listen, Mode: loader.ModeDSR, Nodes: true}))
+	must(t, g.dp.PutMember(1, loader.Member{Service: next, Addr: netip.AddrPortFrom(g.OutsideAddr.V4, listen.Port()), Local: true}))
+	ring, err := g.dp.Ring(next)
+	must(t, err)
+	for i := range loader.RingEntries {
+		ring.Set(i, 1)
+	}
+	wantListener(t, g.dp, next, true)
+	must(t, g.dp.Publish(next))
+	wantAnswer(t, g, "by nodes", listen, "ours")
+	must(t, g.dp.DeleteService(1))
+	// What is new does not take its place.
+	must(t, g.dp.PutService(1, loader.Service{Listen: netip.AddrPortFrom(listen.Addr(), 2200), Mode: loader.ModeSSHD}))
+	wantListener(t, g.dp, 1, false)
+	must(t, g.dp.Close())
+	g.open(t)
+	wantAnswer(t, g, "after a restart", listen, "ours")
+	must(t, g.dp.PutService(stranger, loader.Service{Listen: listen, Mode: loader.ModeSSHD}))
+	wantListener(t, g.dp, stranger, true)
+	must(t, g.dp.Publish(stranger))
+	must(t, g.dp.DeleteService(next))
+	wantAnswer(t, g, "by this node alone", listen, "ours")
+	must(t, g.dp.DeleteService(stranger))
+	wantAnswer(t, g, "after the last", listen, own)
+	must(t, g.dp.PutService(stranger, loader.Service{Listen: listen, Mode: loader.ModeSSHD}))
+	wantListener(t, g.dp, stranger, false)
+}
+
 func TestSetListenerRefusals(t *testing.T) {
 	t.Parallel()
 	n, o := bare(t)

@@ -65,6 +65,7 @@ type Dataplane struct {
 	attachments []Attachment
 	services    map[ServiceID]Service
 	published   map[ServiceID]bool
+	listeners   map[ServiceID]uint32 // places in the map of listening sockets
 	members     map[MemberID]Member
 	hosts       map[MemberID]uint32
 	owners      map[netip.Addr]uint32

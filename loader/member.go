@@ -29,6 +29,9 @@ func (d *Dataplane) PutMember(id MemberID, m Member) error {
 	if !ok {
 		return fmt.Errorf("put member %d (%s): service %d has no record", id, m.Addr, m.Service)
 	}
+	if m.Local && !s.Nodes {
+		return fmt.Errorf("put member %d (%s): it cannot be this node, for the service does not end on nodes", id, m.Addr)
+	}
 	if err := checkSource(m); err != nil {
 		return fmt.Errorf("put member %d (%s): %v", id, m.Addr, err)
 	}
@@ -58,6 +61,7 @@ func (d *Dataplane) PutMember(id MemberID, m Member) error {
 const (
 	memberIPIP = 1 << 0
 	memberGUE  = 1 << 1
+	memberHere = 1 << 2 // MEMBER_LOCAL
 )
 
 func encodeMember(m Member, mode Mode, host uint32) bpfMember {
@@ -74,6 +78,9 @@ func encodeMember(m Member, mode Mode, host uint32) bpfMember {
 	if mode == ModeGUE {
 		r.Flags = memberGUE
 	}
+	if m.Local {
+		r.Flags |= memberHere
+	}
 	if m.Source.IsValid() {
 		r.Source = toAddr(m.Source.Masked().Addr())
 		r.Spread = bits.ReverseBytes32(uint32(1<<open(m.Source) - 1))
@@ -86,6 +93,7 @@ func decodeMember(r bpfMember) Member {
 		Service: ServiceID(r.Service),
 		Addr:    fromAddrPort(r.Addr, r.Port),
 		NextHop: NextHopID(r.NextHop),
+		Local:   r.Flags&memberHere != 0,
 	}
 	if r.Source != (bpfAddr{}) {
 		source := fromAddr(r.Source)

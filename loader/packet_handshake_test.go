@@ -148,7 +148,7 @@ func testHandshake(t *testing.T, r *rig) {
 			}
 		}
 	})
-	r.stands(t, oneWay, func(t *testing.T, s stand) {
+	r.stands(t, withNodes, func(t *testing.T, s stand) {
 		for name, steps := range dsrTalks {
 			for which := range 2 {
 				t.Run(name, func(t *testing.T) { s.established(t, which).play(t, steps) })

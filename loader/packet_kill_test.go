@@ -54,7 +54,7 @@ func testKill(t *testing.T, r *rig) {
 		c.play(t, reuse(FlowKilled))
 		c.play(t, natTalks["FIN of the backend first"])
 	})
-	r.stands(t, oneWay, func(t *testing.T, s stand) {
+	r.stands(t, withNodes, func(t *testing.T, s stand) {
 		c := s.established(t, 0)
 		c.kill(t)
 		c.restart()

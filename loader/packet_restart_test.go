@@ -15,7 +15,7 @@ func testRestart(t *testing.T, r *rig) {
 		t.Run("after a reset", func(t *testing.T) { testReuseAfterReset(t, s.established(t, 1)) })
 		t.Run("after the lifetime", func(t *testing.T) { testReuseExpired(t, s.established(t, 1)) })
 	})
-	r.stands(t, oneWay, func(t *testing.T, s stand) {
+	r.stands(t, withNodes, func(t *testing.T, s stand) {
 		t.Run("living", func(t *testing.T) { testRestartDSR(t, s.established(t, 0)) })
 		t.Run("after a reset", func(t *testing.T) { testReuseDSR(t, s.established(t, 0)) })
 	})

@@ -12,6 +12,7 @@ type family struct {
 	// vip has services of every kind, twin one that shares its backends, and
 	// local one of mode sshd alone.
 	vip, twin, local netip.Addr
+	home             netip.Addr // of ext0
 	pool             []netip.Addr
 	router           netip.Addr
 	near, far        netip.AddrPort
@@ -22,7 +23,7 @@ type family struct {
 var families = []family{
 	{
 		name: "v4",
-		vip:  addr("192.0.2.3"), twin: addr("192.0.2.4"), local: addr("192.0.2.5"),
+		vip:  addr("192.0.2.3"), twin: addr("192.0.2.4"), local: addr("192.0.2.5"), home: addr("192.0.2.1"),
 		pool:   []netip.Addr{addr("192.0.2.3"), addr("192.0.2.33"), addr("192.0.2.34")},
 		router: addr("192.0.2.254"), stranger: addr("192.0.2.77"),
 		near: netip.MustParseAddrPort("10.0.0.11:22"), far: netip.MustParseAddrPort("192.0.2.12:2222"),
@@ -30,7 +31,7 @@ var families = []family{
 	},
 	{
 		name: "v6",
-		vip:  addr("2001:db8:1::3"), twin: addr("2001:db8:1::4"), local: addr("2001:db8:1::5"),
+		vip:  addr("2001:db8:1::3"), twin: addr("2001:db8:1::4"), local: addr("2001:db8:1::5"), home: addr("2001:db8:1::1"),
 		pool:   []netip.Addr{addr("2001:db8:1::3"), addr("2001:db8:1::33"), addr("2001:db8:1::34")},
 		router: addr("2001:db8:1::254"), stranger: addr("2001:db8:1::77"),
 		near: netip.MustParseAddrPort("[2001:db8:2::11]:22"), far: netip.MustParseAddrPort("[2001:db8:1::12]:2222"),
@@ -59,23 +60,25 @@ const (
 	ipip     kind = 31
 	gue      kind = 32
 	proxied  kind = 33 // hide behind a PROXY header
+	nodes    kind = 34 // dsr to nodes, of which this is the first
 )
 
 func (k kind) String() string {
 	return map[kind]string{
 		hide: "hide", keep: "keep", dsr: "dsr", local: "sshd", pooled: "pooled",
-		keepTwin: "keep on the twin", empty: "empty", single: "sshd alone", counted: "counted", proxied: "proxied",
+		keepTwin: "keep on the twin", empty: "empty", single: "sshd alone", counted: "counted", proxied: "proxied", nodes: "nodes",
 		ipip: "ipip", gue: "gue",
 	}[k]
 }
 
 // natKinds are those whose answers come through us, oneWay those whose do not,
-// tunnelKinds those of the latter that put packets into others; steering are all
-// that can steer.
+// tunnelKinds those of the latter that put packets into others, withNodes those
+// and one of nodes; steering are all that can steer.
 var (
 	natKinds    = []kind{hide, keep, pooled, proxied}
 	oneWay      = []kind{dsr, ipip, gue}
 	tunnelKinds = []kind{ipip, gue}
+	withNodes   = []kind{dsr, ipip, gue, nodes}
 	steering    = []kind{hide, keep, pooled, proxied, dsr, ipip, gue}
 )
 
@@ -88,6 +91,8 @@ func (k kind) service(f family) Service {
 		return Service{Listen: at(f.twin), Mode: ModeNAT, KeepClient: true}
 	case dsr, counted:
 		return Service{Listen: at(f.vip), Mode: ModeDSR}
+	case nodes:
+		return Service{Listen: at(f.vip), Mode: ModeDSR, Nodes: true, Local: membersOf(k.id(f))[0]}
 	case ipip:
 		return Service{Listen: at(f.vip), Mode: ModeIPIP}
 	case gue:
@@ -116,7 +121,7 @@ func (k kind) id(f family) ServiceID {
 
 // One above the highest ids in use.
 const (
-	maxService = 33 + int(proxied-hide) + 1
+	maxService = 33 + int(nodes-hide) + 1
 	maxMember  = 2*maxService + 1
 )
 
@@ -125,7 +130,7 @@ func membersOf(id ServiceID) [2]MemberID { return [2]MemberID{MemberID(2*id + 1)
 
 func (r *rig) putServices(t testing.TB, f family) {
 	t.Helper()
-	for k := hide; k <= proxied; k++ {
+	for k := hide; k <= nodes; k++ {
 		id := k.id(f)
 		r.services[id] = k.service(f)
 		mustRig(t, r.d.PutService(id, r.services[id]))
@@ -152,6 +157,9 @@ func (r *rig) fillRing(t testing.TB, f family, k kind) {
 	of := [2]Member{{Service: id, Addr: f.near, NextHop: hopNear}, {Service: id, Addr: f.far, NextHop: hopFar}}
 	if k.service(f).Mode.Tunnels() {
 		of = f.tunnelled(id)
+	}
+	if k == nodes {
+		of[0] = Member{Service: id, Addr: netip.AddrPortFrom(f.home, uint16(k)), Local: true}
 	}
 	for i, m := range of {
 		mustRig(t, r.d.PutMember(members[i], m))

@@ -10,7 +10,7 @@ import (
 // the flow table by. An entry that names another member than the ring, which
 // cannot be without a mark, shows which way a packet went.
 func testShort(t *testing.T, r *rig) {
-	r.plain(t, []kind{dsr}, func(t *testing.T, s stand) {
+	r.plain(t, []kind{dsr, nodes}, func(t *testing.T, s stand) {
 		t.Run("ways", func(t *testing.T) { testWays(t, s) })
 		t.Run("kill", func(t *testing.T) { testKillShort(t, s) })
 		t.Run("no backend", func(t *testing.T) { testShortEmpty(t, s) })

@@ -78,7 +78,9 @@ func (c *talk) step(t *testing.T, s step) {
 	switch s.does {
 	case goesOn:
 		want.verdict, want.out = c.forwarded(s.from), build(t, c.translated(s.from, f))
-		if s.from == fromClient {
+		if c.to.Local {
+			want.verdict, want.out = xdpPass, in
+		} else if s.from == fromClient {
 			want.out = c.wrapped(t, c.to, c.client, want.out)
 		}
 	case passed:

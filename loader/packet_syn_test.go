@@ -66,8 +66,8 @@ func testSYN(t *testing.T, r *rig) {
 		}
 	})
 	r.plain(t, natKinds, testRepeated)
-	r.plain(t, oneWay, testRepeatedDSR)
-	r.plain(t, oneWay, testBesideDSR)
+	r.plain(t, withNodes, testRepeatedDSR)
+	r.plain(t, withNodes, testBesideDSR)
 	r.plain(t, natKinds, testRingMoves)
 }
 

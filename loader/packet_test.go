@@ -25,6 +25,7 @@ func TestPackets(t *testing.T) {
 		{"source", testSource},
 		{"local", testLocal},
 		{"young", testYoung},
+		{"nodes", testNodes},
 		{"sweep", testSweep},
 		{"mirror", testMirror},
 		{"tunnel", testTunnel},

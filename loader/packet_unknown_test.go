@@ -36,7 +36,7 @@ func testUnknown(t *testing.T, r *rig) {
 	r.stands(t, kinds, func(t *testing.T, s stand) { testStrays(t, s, refused) })
 	t.Run("from a time on", func(t *testing.T) { testResetLater(t, r) })
 	mustRig(t, r.d.SetResetUnknown(false))
-	r.stands(t, oneWay, testUnknownDSR)
+	r.stands(t, withNodes, testUnknownDSR)
 	r.plain(t, natKinds, testUnknownAnswers)
 }
 

@@ -10,7 +10,7 @@ import (
 // long as a handshake until the client sends data, and is proven when it still
 // does so after a while.
 func testYoung(t *testing.T, r *rig) {
-	r.plain(t, oneWay, func(t *testing.T, s stand) {
+	r.plain(t, withNodes, func(t *testing.T, s stand) {
 		t.Run("proven", func(t *testing.T) { testProven(t, s.established(t, 0)) })
 		t.Run("without data", func(t *testing.T) { testNeverProven(t, s.established(t, 0)) })
 		t.Run("with data, then silent", func(t *testing.T) { testYoungSilent(t, s.established(t, 0)) })

@@ -16,6 +16,7 @@ const (
 	serviceClient  = 1 << 2
 	serviceProxy   = 1 << 3
 	serviceChoice  = 1 << 4
+	serviceNodes   = 1 << 5
 )
 
 // Services returns the services the maps hold, whether published or not.
@@ -35,17 +36,24 @@ func (d *Dataplane) PutService(id ServiceID, s Service) error {
 	if len(s.Pool) > MaxPool {
 		return fmt.Errorf("put service %d: %d source addresses, at most %d", id, len(s.Pool), MaxPool)
 	}
+	if s.Local != 0 && !s.Nodes {
+		return fmt.Errorf("put service %d (%s): it does not end on nodes, so none of its members is this one", id, s.Listen)
+	}
+	if s.Nodes && !s.Mode.OneWay() {
+		return fmt.Errorf("put service %d (%s): nodes get their packets by a one-way mode", id, s.Listen)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	owner, err := d.owner(s.Listen.Addr())
+	owner, err := d.owner(s.Listen.Addr(), !s.Nodes)
 	if err != nil {
 		return err
 	}
 	record := d.encodeService(s, owner)
+	record.Listener = d.listener(id, s.Listen)
 	if err := d.objs.Services.Put(uint32(id), &record); err != nil {
 		return fmt.Errorf("put service %d (%s): %v", id, s.Listen, err)
 	}
-	d.services[id] = s
+	d.services[id], d.listeners[id] = s, record.Listener
 	if d.published[id] {
 		return d.countVIP(s.Listen.Addr())
 	}
@@ -60,6 +68,7 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 		Owner:   owner,
 		Salt:    d.key.salt(s.Listen),
 		PoolLen: uint32(len(s.Pool)),
+		Local:   uint32(s.Local),
 	}
 	if s.KeepClient {
 		r.Flags |= serviceKeep
@@ -75,6 +84,9 @@ func (d *Dataplane) encodeService(s Service, owner uint32) bpfService {
 	}
 	if s.TwoChoices {
 		r.Flags |= serviceChoice
+	}
+	if s.Nodes {
+		r.Flags |= serviceNodes
 	}
 	// The programs pick a place, not an address: every place is filled.
 	for i := range r.Pool {
@@ -94,6 +106,8 @@ func decodeService(r bpfService) Service {
 		ByClient:   r.Flags&serviceClient != 0,
 		TwoChoices: r.Flags&serviceChoice != 0,
 		Proxy:      r.Flags&serviceProxy != 0,
+		Nodes:      r.Flags&serviceNodes != 0,
+		Local:      MemberID(r.Local),
 	}
 	for i := range min(r.PoolLen, MaxPool) {
 		s.Pool = append(s.Pool, fromAddr(r.Pool[i]))
@@ -199,14 +213,15 @@ func (d *Dataplane) DeleteService(id ServiceID) error {
 	if err := d.dropRings(id); err != nil {
 		return err
 	}
-	if err := d.objs.Listeners.Delete(uint32(id)); err != nil && !isAbsent(err) {
-		return fmt.Errorf("delete listener of service %d: %v", id, err)
+	if err := d.dropListener(id); err != nil {
+		return err
 	}
 	if err := d.objs.Services.Put(uint32(id), &bpfService{}); err != nil {
 		return fmt.Errorf("delete service %d: %v", id, err)
 	}
 	vip := d.services[id].Listen.Addr()
 	delete(d.services, id)
+	delete(d.listeners, id)
 	d.forgetOwner(vip)
 	return nil
 }

@@ -31,6 +31,8 @@ const (
 	StageEncapsulated                  // inside an outer header of so many bytes
 	StageDrop                          // a drop reason; see Step.Reason
 	StageReset                         // answered by a reset
+	StagePassed                        // passed up to a listener of this node
+	StageSocket                        // a connection of this node has it; a MemberID
 )
 
 // Step is one decision about a packet.

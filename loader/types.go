@@ -61,9 +61,19 @@ type Service struct {
 	// TwoChoices sends a new flow to the less loaded of the members that its
 	// entry names in the service's two rings, by what SetLoads says.
 	TwoChoices bool
+	// Nodes says that the members are nodes (one-way modes): what another node
+	// sends on to this one, and what goes to the member that is this one, ends in
+	// the listener here, as in ModeSSHD.
+	Nodes bool
+	// Local is the member that is this node, 0 for none: connections of its own
+	// stay here whoever flow table and ring name. Services with Nodes only.
+	Local MemberID
 	// Removed marks a service that left the settings while flows of it live.
 	Removed bool
 }
+
+// Ends says that connections which reach this node end in its listener.
+func (s Service) Ends() bool { return s.Mode == ModeSSHD || s.Nodes }
 
 // Member is one backend within one service.
 type Member struct {
@@ -74,6 +84,9 @@ type Member struct {
 	// Bits that the prefix leaves open are filled by the flow's hash, at most 32
 	// of them.
 	Source netip.Prefix
+	// Local says that the member is this node: its packets are passed up, and it
+	// has no next hop. Services with Nodes only.
+	Local bool
 }
 
 // NextHop is a neighbour that frames are sent to.

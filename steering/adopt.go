@@ -103,7 +103,7 @@ func (t *Table) adoptRecords(m *model, services map[loader.ServiceID]loader.Serv
 			m.backends[record.Addr] = backend{addr: record.Addr, name: record.Addr.String(), order: m.orders[record.Addr]}
 		}
 		mem := member{record: record}
-		if s := m.services[record.Service]; s.oneWay() {
+		if s := m.services[record.Service]; s.oneWay() && !record.Local {
 			mem.check = t.checkAddr(id, s.record.Listen.Addr())
 		}
 		m.members[id] = mem

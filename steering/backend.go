@@ -43,6 +43,8 @@ type backend struct {
 	addr  netip.AddrPort
 	name  string
 	named bool
+	// node marks one of the nodes of a service, which may have several addresses.
+	node  bool
 	order order
 	// state is the one shown, with when it was entered and why.
 	state  State

@@ -25,6 +25,9 @@ type Check struct {
 	// Dial is where to connect: the backend, or a check address that stands
 	// for this backend of this service.
 	Dial netip.AddrPort
+	// Local marks the check of this node itself: Dial is the service's address,
+	// which ends here.
+	Local bool
 	// Settings are those of the first service that names the backend and has
 	// checks; Type is never off.
 	Settings config.HealthCheck

@@ -39,6 +39,8 @@ type Dataplane interface {
 	PutCheck(check netip.Addr, m loader.MemberID) error
 	DeleteCheck(check netip.Addr) error
 
+	// SetNodes says who may send connections on to this node, and how.
+	SetNodes(loader.Nodes) error
 	NextHops() (map[loader.NextHopID]loader.NextHop, error)
 	// The counters of all ids that have a record. They only grow, also when an
 	// id passes from one owner to the next.

@@ -27,7 +27,10 @@ type Explanation struct {
 	Client, Listen netip.AddrPort
 	Service        string
 	Mode           loader.Mode
-	Verdict        Verdict
+	// Nodes says that the service is in mode sshd with nodes; Mode is what gets
+	// packets to them.
+	Nodes   bool
+	Verdict Verdict
 	// Reason is the drop reason where Verdict is drop.
 	Reason string
 	// Backend and the next fields are set where a backend was found.
@@ -69,10 +72,10 @@ func (t *Table) Explain(ctx context.Context, client, listen netip.AddrPort) (Exp
 		return Explanation{}, err
 	}
 	e := Explanation{
-		Client: client, Listen: s.record.Listen, Service: s.name, Mode: s.record.Mode, Verdict: VerdictForward,
+		Client: client, Listen: s.record.Listen, Service: s.name, Mode: s.record.Mode, Nodes: s.record.Nodes, Verdict: VerdictForward,
 	}
 	e.Program = t.ask(m, loader.Probe{Client: client, Listen: s.record.Listen, SYN: known == nil})
-	e.step("%v is service %q in mode %s", s.record.Listen, s.name, modeName(s.record.Mode))
+	e.step("%v is service %q in mode %s", s.record.Listen, s.name, modeName(s.record))
 	if !s.steers() {
 		e.Verdict = VerdictPass
 		e.step("it ends on this node: the packet is passed up to its listener")
@@ -198,6 +201,11 @@ func (t *Table) toBackend(e *Explanation, m *model, id loader.MemberID) error {
 	b := m.backends[mem.record.Addr]
 	e.Backend, e.BackendAddr, e.BackendState, e.NextHop = b.name, b.addr, b.state, mem.record.NextHop
 	e.step("it goes to backend %q at %v, which is %s", b.name, b.addr, b.state)
+	if mem.record.Local {
+		e.Verdict = VerdictPass
+		e.step("that is this node: the packet is passed up to its listener")
+		return nil
+	}
 	hops, err := t.dp.NextHops()
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
@@ -211,13 +219,17 @@ func (t *Table) toBackend(e *Explanation, m *model, id loader.MemberID) error {
 	return nil
 }
 
-func modeName(mode loader.Mode) string {
+func modeName(s loader.Service) string {
 	for name, m := range modes {
-		if m == mode {
+		switch {
+		case m != s.Mode:
+		case s.Nodes:
+			return fmt.Sprintf("sshd, by %s to its nodes", name)
+		default:
 			return string(name)
 		}
 	}
-	return fmt.Sprintf("mode %d", mode)
+	return fmt.Sprintf("mode %d", s.Mode)
 }
 
 func stateName(s loader.FlowState) string {

@@ -152,8 +152,12 @@ func TestExplainOfWhatLeftTheModel(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, got := range map[string]string{
-		"nat": modeName(loader.ModeNAT), "dsr": modeName(loader.ModeDSR), "sshd": modeName(loader.ModeSSHD), "mode 9": modeName(9),
-		"young": stateName(loader.FlowYoung), "half-closed": stateName(loader.FlowHalfClosed), "closed": stateName(loader.FlowClosed),
+		"nat":                       modeName(loader.Service{Mode: loader.ModeNAT}),
+		"dsr":                       modeName(loader.Service{Mode: loader.ModeDSR}),
+		"sshd":                      modeName(loader.Service{Mode: loader.ModeSSHD}),
+		"sshd, by dsr to its nodes": modeName(loader.Service{Mode: loader.ModeDSR, Nodes: true}),
+		"mode 9":                    modeName(loader.Service{Mode: 9}),
+		"young":                     stateName(loader.FlowYoung), "half-closed": stateName(loader.FlowHalfClosed), "closed": stateName(loader.FlowClosed),
 		"state 0": stateName(0), "state 9": stateName(9),
 	} {
 		if got != want {

@@ -46,6 +46,7 @@ type fakeDataplane struct {
 	marksKept time.Duration
 	seconds   map[loader.ServiceID]*fakeRing
 	loads     map[loader.MemberID]loader.Load
+	nodes     loader.Nodes
 
 	events chan loader.Event
 	closed chan struct{}
@@ -236,7 +237,7 @@ func (d *fakeDataplane) PutMember(id loader.MemberID, m loader.Member) error {
 	if _, ok := d.services[m.Service]; !ok || id == 0 || id >= loader.MaxMembers {
 		d.misdirect("member %d of service %d, which has no record", id, m.Service)
 	}
-	if _, ok := d.hops[m.NextHop]; !ok {
+	if _, ok := d.hops[m.NextHop]; ok == m.Local {
 		d.misdirect("member %d names next hop %d, which has no record", id, m.NextHop)
 	}
 	d.members[id] = m
@@ -304,6 +305,15 @@ func (d *fakeDataplane) SetLoads(loads map[loader.MemberID]loader.Load) error {
 	}
 	defer d.mu.Unlock()
 	d.loads = loads
+	return nil
+}
+
+func (d *fakeDataplane) SetNodes(n loader.Nodes) error {
+	if err := d.enter("SetNodes", len(n.MACs)); err != nil {
+		return err
+	}
+	defer d.mu.Unlock()
+	d.nodes = n
 	return nil
 }
 

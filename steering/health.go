@@ -31,6 +31,9 @@ func checksOf(m *model) []Check {
 			if mem.check.IsValid() {
 				check.Dial = netip.AddrPortFrom(mem.check, s.record.Listen.Port())
 			}
+			if mem.record.Local {
+				check.Local, check.Dial = true, s.record.Listen
+			}
 			check.Up = m.verdicts[check.CheckID].up
 			list = append(list, check)
 		}

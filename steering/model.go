@@ -25,7 +25,11 @@ type model struct {
 	// orders are those for backends that do not exist yet: after a restart,
 	// until the first settings.
 	orders map[netip.AddrPort]order
-	ledger ledger
+	// others are the MACs of the other nodes that may send frames on to this one,
+	// by address, "" where none is known; nil before the first settings.
+	others  map[netip.Addr]string
+	parcels parcels
+	ledger  ledger
 	// embryo is how long a handshake may take, established how long a flow may
 	// be silent.
 	embryo, established time.Duration

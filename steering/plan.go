@@ -46,7 +46,8 @@ func (t *Table) plan(m *model, s *config.Settings) error {
 	p.trimOrders()
 	p.startChecks()
 	m.applied = true
-	return t.acquireHops(m)
+	m.parcels = parcelsOf(s)
+	return t.acquireHops(m, senders(s))
 }
 
 // unname forgets which objects the settings named.
@@ -90,6 +91,9 @@ func (p *planner) service(cfg config.Service) error {
 				return fmt.Errorf("backend %q: %w", b.Name, err)
 			}
 			s.members = append(s.members, mid)
+			if b.Local {
+				s.record.Local = mid
+			}
 		}
 	}
 	p.m.services[id] = s
@@ -106,7 +110,7 @@ func (p *planner) serviceID(cfg config.Service) (loader.ServiceID, error) {
 		if s.record.Listen != cfg.Listen {
 			continue
 		}
-		if s.record.Mode == modes[cfg.Mode] && (found == 0 || s.phase != phaseReplaced) {
+		if s.record.Mode == modes[cfg.Carrier()] && s.record.Nodes == cfg.Spread() && (found == 0 || s.phase != phaseReplaced) {
 			found = id
 		}
 	}
@@ -140,24 +144,25 @@ func (p *planner) member(s service, cfg config.Backend) (loader.MemberID, error)
 	}
 	mem := p.m.members[id]
 	mem.record.Service, mem.record.Addr = s.id, cfg.Addr
-	mem.named, mem.weight = true, cfg.Weight
-	if s.oneWay() && s.settings.HealthCheck.Type != config.HealthCheckOff {
+	mem.named, mem.weight, mem.record.Local = true, cfg.Weight, cfg.Local
+	mem.check = netip.Addr{}
+	if s.oneWay() && !cfg.Local && s.settings.HealthCheck.Type != config.HealthCheckOff {
 		mem.check = p.t.checkAddr(id, s.record.Listen.Addr())
 	}
 	p.m.members[id] = mem
-	p.backend(cfg)
+	p.backend(cfg, s.record.Nodes)
 	return id, nil
 }
 
 // backend makes sure that there is an object for the address. The first name
 // that the settings give it counts.
-func (p *planner) backend(cfg config.Backend) {
+func (p *planner) backend(cfg config.Backend, node bool) {
 	b, ok := p.m.backends[cfg.Addr]
 	if !ok {
 		b = backend{addr: cfg.Addr, order: p.m.orders[cfg.Addr]}
 	}
 	if !b.named {
-		b.name, b.named = cfg.Name, true
+		b.name, b.named, b.node = cfg.Name, true, node
 	}
 	p.m.backends[cfg.Addr] = b
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"sluice/loader"
@@ -26,7 +27,7 @@ import (
 func (t *Table) advance(have, want *model) error {
 	var j journal
 	for _, step := range []func(*journal, *model, *model) error{
-		t.addServices, t.openSeconds, t.putMembers, t.openLedger, t.saveOrders,
+		t.addServices, t.openSeconds, t.putMembers, t.setNodes, t.openLedger, t.saveOrders,
 		t.layNew, t.changeServices, t.publishServices, t.markRemoved,
 	} {
 		if err := step(&j, have, want); err != nil {
@@ -108,6 +109,16 @@ func (t *Table) putMembers(j *journal, have, want *model) error {
 		}
 	}
 	return nil
+}
+
+// setNodes tells who may send connections on to this node. It comes before the
+// services that ask.
+func (t *Table) setNodes(j *journal, have, want *model) error {
+	was, is := have.nodes(), want.nodes()
+	if have.applied && reflect.DeepEqual(was, is) {
+		return nil
+	}
+	return j.do(func() error { return t.dp.SetNodes(is) }, func() error { return t.dp.SetNodes(was) })
 }
 
 // putCheck lets the check address of a member reach it. An earlier process may

@@ -3,9 +3,11 @@ package steering
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 
+	"sluice/internal/config"
 	"sluice/loader"
 )
 
@@ -25,6 +27,9 @@ type Resolver interface {
 	// bear by the routing table, the zero Addr where none leads there. When it
 	// changes, [Table.Moved] is told.
 	Source(addr netip.Addr) netip.Addr
+	// Neighbour returns the MAC of an acquired addr itself, nil where a router is
+	// between or it is not known. When it changes, [Table.Moved] is told.
+	Neighbour(addr netip.Addr) net.HardwareAddr
 	// Settle says that what the dataplane has from an earlier process and was
 	// not acquired by now is not needed.
 	Settle() error
@@ -44,7 +49,14 @@ func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
 		}
 		// Also where writing the records fails: the old id is on its way out.
 		t.hops[addr] = id
+		if _, other := next.others[addr]; other {
+			next.others = maps.Clone(next.others)
+			next.others[addr] = string(t.opt.Resolver.Neighbour(addr))
+		}
 		for mid, mem := range next.members {
+			if mem.record.Local {
+				continue
+			}
 			if mem.record.Addr.Addr() == addr && next.attached(mem) {
 				mem.record.NextHop = id
 				mem.record.Source = t.outerSource(next, mem)
@@ -59,11 +71,23 @@ func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
 	return nil
 }
 
-// acquireHops gives every member its next hop. One that no service names any
+// acquireHops gives every member but this node and every other node its next hop. One that no service names any
 // more keeps what it has where there is none: its flows may still get through.
-func (t *Table) acquireHops(m *model) error {
+func (t *Table) acquireHops(m *model, others []netip.Addr) error {
+	m.others = make(map[netip.Addr]string, len(others))
+	for _, addr := range others {
+		if _, err := t.hop(addr, 0); err != nil {
+			return fmt.Errorf("node at %v: %w", addr, err)
+		}
+		m.others[addr] = string(t.opt.Resolver.Neighbour(addr))
+	}
 	for _, id := range slices.Sorted(maps.Keys(m.members)) {
 		mem := m.members[id]
+		if mem.record.Local {
+			mem.record.NextHop, mem.record.Source = 0, netip.Prefix{}
+			m.members[id] = mem
+			continue
+		}
 		if !m.attached(mem) {
 			continue
 		}
@@ -99,6 +123,9 @@ func (t *Table) outerSource(m *model, mem member) netip.Prefix {
 	if !s.record.Mode.Tunnels() {
 		return netip.Prefix{}
 	}
+	if own := s.settings.Own; s.record.Nodes && own.IsValid() && own.Is4() == to.Is4() {
+		return netip.PrefixFrom(own, own.BitLen())
+	}
 	for _, p := range s.settings.OuterSource {
 		if p.Addr().Is4() == to.Is4() {
 			return p
@@ -117,9 +144,12 @@ func (t *Table) outerSource(m *model, mem member) netip.Prefix {
 func (t *Table) keepHops(m *model) {
 	used := make(map[netip.Addr]bool, len(t.hops))
 	for _, mem := range m.members {
-		if m.attached(mem) {
+		if m.attached(mem) && !mem.record.Local {
 			used[mem.record.Addr.Addr()] = true
 		}
+	}
+	for addr := range m.others {
+		used[addr] = true
 	}
 	for addr := range t.hops {
 		if !used[addr] {
@@ -127,4 +157,46 @@ func (t *Table) keepHops(m *model) {
 			t.opt.Resolver.Release(addr)
 		}
 	}
+}
+
+// senders are the addresses of the other nodes that send frames of services in
+// mode dsr on to this one, each once.
+func senders(s *config.Settings) []netip.Addr {
+	var list []netip.Addr
+	for _, service := range s.Services {
+		if service.Spread() && !service.Via.Tunnels() {
+			list = append(list, service.Others...)
+		}
+	}
+	slices.SortFunc(list, netip.Addr.Compare)
+	return slices.Compact(list)
+}
+
+// parcels are the addresses between which nodes send packets inside others.
+type parcels struct{ own, others []netip.Addr }
+
+func parcelsOf(s *config.Settings) parcels {
+	var p parcels
+	for _, service := range s.Services {
+		if service.Spread() && service.Via.Tunnels() {
+			p.own = append(p.own, service.Own)
+			p.others = append(p.others, service.Others...)
+		}
+	}
+	for _, list := range []*[]netip.Addr{&p.own, &p.others} {
+		slices.SortFunc(*list, netip.Addr.Compare)
+		*list = slices.Compact(*list)
+	}
+	return p
+}
+
+// nodes is what the dataplane is told of the other nodes.
+func (m *model) nodes() loader.Nodes {
+	n := loader.Nodes{Own: m.parcels.own, Others: m.parcels.others}
+	for _, mac := range slices.Compact(slices.Sorted(maps.Values(m.others))) {
+		if mac != "" {
+			n.MACs = append(n.MACs, net.HardwareAddr(mac))
+		}
+	}
+	return n
 }

@@ -76,6 +76,7 @@ type fakeResolver struct {
 	mu       sync.Mutex
 	acquired map[netip.Addr]int
 	sources  map[netip.Addr]netip.Addr
+	macs     map[netip.Addr]net.HardwareAddr
 	next     loader.NextHopID
 	local    netip.Addr // Acquire refuses it
 	wanted   []netip.Addr
@@ -121,6 +122,16 @@ func (r *fakeResolver) Source(addr netip.Addr) netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sources[addr]
+}
+
+// Neighbour is b<n>'s MAC, which ends in n, once moved on.
+func (r *fakeResolver) Neighbour(addr netip.Addr) net.HardwareAddr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if mac, ok := r.macs[addr]; ok {
+		return mac
+	}
+	return net.HardwareAddr{2, 0, 0, 0, 1, addr.As16()[15]}
 }
 
 func (r *fakeResolver) Settle() error { r.settled++; return nil }

@@ -44,16 +44,21 @@ func (m *model) selected(s Selection) ([]netip.AddrPort, error) {
 	}
 	var list []netip.AddrPort
 	for _, name := range s.Backends {
-		addr, err := m.backendNamed(name)
+		addrs, err := m.backendsNamed(name)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(within, addr) && s.Service != "" {
+		if s.Service != "" {
+			addrs = slices.DeleteFunc(addrs, func(a netip.AddrPort) bool { return !slices.Contains(within, a) })
+		}
+		if len(addrs) == 0 {
 			return nil, fmt.Errorf("backend %q: %w to service %q; leave the service out or name one of %s",
 				name, ErrUnknown, s.Service, m.names(within))
 		}
-		if !slices.Contains(list, addr) {
-			list = append(list, addr)
+		for _, addr := range addrs {
+			if !slices.Contains(list, addr) {
+				list = append(list, addr)
+			}
 		}
 	}
 	return list, nil
@@ -81,26 +86,29 @@ func (m *model) within(name string) ([]netip.AddrPort, error) {
 	return list, nil
 }
 
-// backendNamed finds a backend by name or addr:port. Where several addresses
-// have the name, which one is meant cannot be guessed.
-func (m *model) backendNamed(name string) (netip.AddrPort, error) {
+// backendsNamed finds a backend by name or addr:port. A node is meant with all
+// its addresses; where several others have the name, which one is meant cannot
+// be guessed.
+func (m *model) backendsNamed(name string) ([]netip.AddrPort, error) {
 	var found []netip.AddrPort
+	nodes := true
 	for addr, b := range m.backends {
 		if addr.String() == name {
-			return addr, nil
+			return []netip.AddrPort{addr}, nil
 		}
 		if b.name == name {
 			found = append(found, addr)
+			nodes = nodes && b.node
 		}
 	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return netip.AddrPort{}, fmt.Errorf("backend %q: %w; see show backends", name, ErrUnknown)
-	default:
-		return netip.AddrPort{}, fmt.Errorf("backend %q: %d addresses have this name; give addr:port", name, len(found))
+	slices.SortFunc(found, netip.AddrPort.Compare)
+	switch {
+	case len(found) == 0:
+		return nil, fmt.Errorf("backend %q: %w; see show backends", name, ErrUnknown)
+	case len(found) > 1 && !nodes:
+		return nil, fmt.Errorf("backend %q: %d addresses have this name; give addr:port", name, len(found))
 	}
+	return found, nil
 }
 
 func (m *model) names(addrs []netip.AddrPort) string {

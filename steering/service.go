@@ -56,7 +56,8 @@ func (s service) oneWay() bool { return s.record.Mode.OneWay() }
 // flow table.
 func (s service) passesTable() bool { return s.oneWay() && !s.record.TwoChoices }
 
-// steers reports whether the service has backends. Mode sshd ends on this node.
+// steers reports whether the service has backends. Mode sshd without nodes ends
+// on this node.
 func (s service) steers() bool { return s.record.Mode != loader.ModeSSHD }
 
 // modes are the words of the settings for the modes of the dataplane.
@@ -72,7 +73,8 @@ var modes = map[config.Mode]loader.Mode{
 func recordOf(s config.Service) loader.Service {
 	r := loader.Service{
 		Listen:     s.Listen,
-		Mode:       modes[s.Mode],
+		Mode:       modes[s.Carrier()],
+		Nodes:      s.Spread(),
 		KeepClient: s.Mode == config.ModeNAT && s.ClientAddress == config.ClientKeep,
 		Proxy:      s.Mode == config.ModeNAT && s.ClientAddress == config.ClientProxyV2,
 		ByClient:   s.Select == config.SelectClient,
@@ -91,5 +93,5 @@ func recordOf(s config.Service) loader.Service {
 func sameRecord(a, b loader.Service) bool {
 	return a.Listen == b.Listen && a.Mode == b.Mode && a.KeepClient == b.KeepClient &&
 		a.Proxy == b.Proxy && a.ByClient == b.ByClient && a.TwoChoices == b.TwoChoices &&
-		a.Removed == b.Removed && slices.Equal(a.Pool, b.Pool)
+		a.Removed == b.Removed && a.Nodes == b.Nodes && a.Local == b.Local && slices.Equal(a.Pool, b.Pool)
 }

@@ -32,6 +32,8 @@ type ServiceStatus struct {
 	Name   string
 	Listen netip.AddrPort
 	Mode   loader.Mode
+	// Nodes says that it is in mode sshd with nodes, which Mode gets packets to.
+	Nodes bool
 	// Settings are those in force, zero where Removed.
 	Settings config.Service
 	// Removed marks a service that left the settings while flows of it live.
@@ -109,7 +111,7 @@ func (m *model) serviceStatus(now readings, shown map[memberKey]Counters) []Serv
 	var list []ServiceStatus
 	for _, s := range m.listed() {
 		st := ServiceStatus{
-			ID: s.id, Name: s.name, Listen: s.record.Listen, Mode: s.record.Mode, Settings: s.settings,
+			ID: s.id, Name: s.name, Listen: s.record.Listen, Mode: s.record.Mode, Nodes: s.record.Nodes, Settings: s.settings,
 			Removed: s.phase != phaseNamed, UpperBound: s.oneWay(),
 		}
 		// The address has one counter line: it belongs to the service that has

@@ -56,6 +56,10 @@ func (m *model) tell(s loader.Step) string {
 		return "it is dropped: " + s.Reason
 	case loader.StageReset:
 		return "and answered by a reset"
+	case loader.StageSocket:
+		return "a connection of this node has it, which wins"
+	case loader.StagePassed:
+		return "and is passed up to the listener here"
 	default:
 		return fmt.Sprintf("stage %d says %d", s.Stage, s.Value)
 	}

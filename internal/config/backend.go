@@ -12,6 +12,9 @@ type Backend struct {
 	// Weight is its share of new flows relative to the others of the service,
 	// 0 to MaxWeight; 0 gets none.
 	Weight int
+	// Local marks the one of a service's nodes that is this node. It is not in the
+	// file.
+	Local bool
 }
 
 var backendShape = record[Backend]{

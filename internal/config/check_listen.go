@@ -20,7 +20,7 @@ func (c *checker) listens() {
 			vips[s.Listen.Addr()] = p
 		}
 	}
-	c.eachBackend(func(p path, b *Backend) {
+	c.eachBackend(func(p path, _ *Service, b *Backend) {
 		at := p.key("addr")
 		if service, ok := services[b.Addr]; ok {
 			c.refuse(at, "name a machine that serves SSH", "%s is itself a service, %s", b.Addr, c.ref(service))

@@ -7,11 +7,12 @@ func (c *checker) service(p path, s *Service) {
 	case "":
 		return // without the mode nobody can tell what fits
 	case ModeSSHD:
-		for _, name := range []string{"select", "backends", "health_check", "last_resort", "on_down"} {
-			c.idle(p.key(name), "in mode sshd, which has no backends")
-		}
-		s.Select, s.HealthCheck, s.LastResort, s.OnDown = "", HealthCheck{}, "", ""
+		c.sshd(p, s)
 	default:
+		for _, name := range []string{"nodes", "node_addr", "via"} {
+			c.idle(p.key(name), "but in mode sshd")
+		}
+		s.Nodes, s.NodeAddr, s.Via = nil, "", ""
 		if !c.given(p.key("backends")) {
 			c.refuse(p, `add backends: ["10.0.0.11:22"]`, "has no backends, which mode %s needs", s.Mode)
 		}
@@ -20,6 +21,22 @@ func (c *checker) service(p path, s *Service) {
 	c.outerSource(p.key("outer_source"), s)
 	c.backends(p, s)
 	c.healthCheck(p.key("health_check"), s.HealthCheck)
+}
+
+// sshd checks what a service in mode sshd may say: all that is about backends
+// needs nodes, which are its backends.
+func (c *checker) sshd(p path, s *Service) {
+	if c.given(p.key("nodes")) {
+		c.idle(p.key("backends"), "in mode sshd, whose backends are its nodes")
+		return
+	}
+	for _, name := range []string{"select", "backends", "health_check", "last_resort", "on_down"} {
+		c.idle(p.key(name), "in mode sshd, which has no backends")
+	}
+	for _, name := range []string{"node_addr", "via"} {
+		c.idle(p.key(name), "without nodes")
+	}
+	s.Select, s.HealthCheck, s.LastResort, s.OnDown, s.NodeAddr, s.Via = "", HealthCheck{}, "", "", "", ""
 }
 
 // idle refuses a value that would do nothing: whoever wrote it expects
@@ -90,15 +107,30 @@ func (c *checker) outerSource(p path, s *Service) {
 // between IPv4 and IPv6, and what goes one way keeps its TCP header.
 func (c *checker) backends(p path, s *Service) {
 	list := p.key("backends")
+	if s.Spread() {
+		list = p.key("nodes")
+		c.nodes(p, s)
+	} else {
+		c.listedBackends(list, s)
+	}
+	weights := 0
+	for _, b := range s.Backends {
+		weights += b.Weight
+	}
+	if len(s.Backends) > 0 && weights == 0 {
+		c.warn(c.place(list), list, "give one of them a weight", "every backend has weight 0, so none gets new flows")
+	}
+}
+
+// listedBackends checks those that the file lists.
+func (c *checker) listedBackends(list path, s *Service) {
 	c.noRepeats(list, len(s.Backends), func(i int) string {
 		if !s.Backends[i].Addr.IsValid() {
 			return ""
 		}
 		return s.Backends[i].Addr.String()
 	})
-	weights := 0
 	for i, b := range s.Backends {
-		weights += b.Weight
 		if !b.Addr.IsValid() || !s.Listen.IsValid() {
 			continue
 		}
@@ -110,9 +142,6 @@ func (c *checker) backends(p path, s *Service) {
 			c.refuse(at, "use the same port on both, or mode nat", "port %d differs from the service's %d, and mode %s rewrites no ports",
 				b.Addr.Port(), s.Listen.Port(), s.Mode)
 		}
-	}
-	if len(s.Backends) > 0 && weights == 0 {
-		c.warn(c.place(list), list, "give one of them a weight", "every backend has weight 0, so none gets new flows")
 	}
 }
 

@@ -15,7 +15,7 @@ func TestServiceFaults(t *testing.T) {
 		want       []string
 	}{
 		{"nothing", "services: [»»{}]", []string{"services[0]: has no listen; add the key", `services[0]: has no backends, which mode nat needs; add backends: ["10.0.0.11:22"]`}},
-		{"not a mapping", "services: [»a]", []string{"services[0]: is text and must be a mapping about a service; write its keys, name, listen, mode, client_address, select, source_pool, outer_source, backends, health_check, last_resort, on_down, each with a value"}},
+		{"not a mapping", "services: [»a]", []string{"services[0]: is text and must be a mapping about a service; write its keys, name, listen, mode, client_address, select, source_pool, outer_source, nodes, node_addr, via, backends, health_check, last_resort, on_down, each with a value"}},
 		{"no list", "services: »{listen: a}", []string{"services: is a mapping and must be a list of services; put it in brackets, [ ], or behind a dash on a line of its own"}},
 		{"no backends", `services: [»{listen: "192.0.2.3:22"}]`, []string{`services[0]: has no backends, which mode nat needs; add backends: ["10.0.0.11:22"]`}},
 		{"no backends in dsr", `services: [»{listen: "192.0.2.3:22", mode: dsr}]`, []string{`services[0]: has no backends, which mode dsr needs; add backends: ["10.0.0.11:22"]`}},

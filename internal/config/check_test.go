@@ -72,7 +72,7 @@ func TestNodeFaults(t *testing.T) {
 // like any unknown one, so that no file seems to have an effect it has not.
 func TestLaterKeys(t *testing.T) {
 	const service = `services: [{listen: "192.0.2.3:22", backends: [10.0.0.11], %s}]`
-	const inService = "unknown key; known here: name, listen, mode, client_address, select, source_pool, outer_source, backends, health_check, last_resort, on_down"
+	const inService = "unknown key; known here: name, listen, mode, client_address, select, source_pool, outer_source, nodes, node_addr, via, backends, health_check, last_resort, on_down"
 	for _, tt := range []struct{ text, want string }{
 		{"»virtual_clusters: []", "virtual_clusters: unknown key; known here: node, nodes, dataplane, guard, services"},
 		{"»ssh: {}", "ssh: unknown key; known here: node, nodes, dataplane, guard, services"},
@@ -81,7 +81,7 @@ func TestLaterKeys(t *testing.T) {
 		{"node: {»replication: {role: standalone}}", "node.replication: unknown key; known here: name, data_dir, bpffs, control, metrics, user"},
 		{"node: {control: {»http: a}}", "node.control.http: unknown key; known here: socket"},
 		{"dataplane: {»watchdog: 60s}", "dataplane.watchdog: unknown key; known here: interfaces, xdp, max_flows, lifetimes, decap"},
-		{fmt.Sprintf(service, "»nodes: [gw-a]"), "services[0].nodes: " + inService},
+		{fmt.Sprintf(service, "»host_keys: [a]"), "services[0].host_keys: " + inService},
 		{fmt.Sprintf(service, "client_address: »show"), `services[0].client_address: "show" is not known; known here: hide, proxy_v2, keep`},
 	} {
 		testFaults(t, tt.text, tt.want)

@@ -21,11 +21,12 @@ const (
 // depend on other values (names, source_pool, interfaces) are not here but
 // with their fields.
 var defaults = struct {
-	Node      Node
-	Dataplane Dataplane
-	Guard     Guard
-	Service   Service // with its HealthCheck
-	Backend   Backend
+	Node        Node
+	Dataplane   Dataplane
+	Guard       Guard
+	Service     Service // with its HealthCheck
+	Backend     Backend
+	ServiceNode ServiceNode
 }{
 	Node: Node{
 		DataDir: "/var/lib/sluice",
@@ -55,7 +56,10 @@ var defaults = struct {
 			Rise:     2,
 			Fall:     3,
 		},
-		OnDown: OnDownKeep,
+		OnDown:   OnDownKeep,
+		NodeAddr: "${ext_addr}",
+		Via:      ModeDSR,
 	},
-	Backend: Backend{Weight: 1},
+	Backend:     Backend{Weight: 1},
+	ServiceNode: ServiceNode{Weight: 1},
 }

@@ -60,7 +60,7 @@ func Parse(file string, data []byte, opts ...Option) (*Settings, error) {
 		option(&o)
 	}
 	s := settingsShape.defaults
-	r := reader{places: map[path]position{}, variables: variables{settings: &s, self: o.self, used: map[string]bool{}}}
+	r := reader{places: map[path]position{}, variables: variables{settings: &s, self: o.self, used: map[string]bool{}, templated: map[string]bool{}}}
 	if root := r.tree(data); root != nil {
 		s.Node.Name = o.hostname
 		if o.hostname == "" {

@@ -61,7 +61,34 @@ func (g generator) settings() *Settings {
 	for i := range g.IntN(6) {
 		s.Services = append(s.Services, g.service(i))
 	}
+	if g.IntN(2) == 0 {
+		s.spread(g)
+	}
 	return s
+}
+
+// spread adds a service of nodes, with the variables it needs.
+func (s *Settings) spread(g generator) {
+	if s.Nodes == nil {
+		s.Nodes = map[string]map[string]string{}
+	}
+	other := netip.MustParseAddr("192.0.2.202")
+	s.Nodes[s.Node.Name] = map[string]string{"n": "201"}
+	s.Nodes["gw-z"] = map[string]string{"n": "202"}
+	vip := netip.MustParseAddrPort("192.0.2.200:22")
+	service := Service{
+		Name: "spread", Listen: vip, Mode: ModeSSHD, Select: pick(g, SelectHash, SelectClient), OnDown: OnDownKeep,
+		HealthCheck: HealthCheck{Type: HealthCheckOff, Interval: 2 * time.Second, Timeout: time.Second, Rise: 1, Fall: 1},
+		Nodes:       []ServiceNode{{Name: "gw-z", Weight: 1 + g.IntN(3)}, {Name: s.Node.Name, Weight: 1}},
+		NodeAddr:    "192.0.2.${n}", Via: pick(g, ModeDSR, ModeIPIP, ModeGUE), Own: netip.MustParseAddr("192.0.2.201"), Others: []netip.Addr{other},
+	}
+	for i, at := range []netip.Addr{other, netip.MustParseAddr("192.0.2.201")} {
+		n := service.Nodes[i]
+		service.Backends = append(service.Backends, Backend{
+			Name: n.Name, Addr: netip.AddrPortFrom(at, vip.Port()), Weight: n.Weight, Local: i == 1,
+		})
+	}
+	s.Services = append(s.Services, service)
 }
 
 func (g generator) guard() Guard {

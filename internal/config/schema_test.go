@@ -19,7 +19,7 @@ func TestReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Node.Name != "gw-a" || len(s.Services) != 5 {
+	if s.Node.Name != "gw-a" || len(s.Services) != 6 {
 		t.Errorf("got\n%s", s.YAML())
 	}
 	root, fault := read(string(Reference()))

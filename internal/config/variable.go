@@ -18,6 +18,8 @@ type variables struct {
 	// self is the node they are read for, where the text does not decide it.
 	self *Node
 	used map[string]bool
+	// templated are those that rules replace for several nodes.
+	templated map[string]bool
 }
 
 // expand replaces the variables in a text. $${ stands for ${ itself.
@@ -26,13 +28,28 @@ func (r *reader) expand(n *node, p path) (string, bool) {
 		r.fault(n.at, p, "write the value itself", "holds a variable, which node and nodes cannot")
 		return "", false
 	}
+	text, wellFormed, ok := substitute(n.text, func(name string) (string, bool) { return r.variable(n, p, name) })
+	if !wellFormed {
+		r.malformed(n, p)
+	}
+	return text, ok
+}
+
+// malformed reports a text that substitute cannot read.
+func (r *reader) malformed(n *node, p path) {
+	r.fault(n.at, p, "write ${name} with a name in lower case, or $${ for the text itself", "%s has no variable's name behind ${", quote(n.text))
+}
+
+// substitute replaces the variables in a text by what value says. ok is false
+// where that says no, or the text is not well formed.
+func substitute(text string, value func(name string) (string, bool)) (out string, wellFormed, ok bool) {
 	var b strings.Builder
-	rest := n.text
+	rest := text
 	for {
 		before, after, found := strings.Cut(rest, "${")
 		if !found {
 			b.WriteString(rest)
-			return b.String(), true
+			return b.String(), true, true
 		}
 		if literal, escaped := strings.CutSuffix(before, "$"); escaped {
 			b.WriteString(literal + "${")
@@ -41,14 +58,13 @@ func (r *reader) expand(n *node, p path) (string, bool) {
 		}
 		name, tail, closed := strings.Cut(after, "}")
 		if !closed || !variableName.MatchString(name) {
-			r.fault(n.at, p, "write ${name} with a name in lower case, or $${ for the text itself", "%s has no variable's name behind ${", quote(n.text))
-			return "", false
+			return "", false, false
 		}
-		value, ok := r.variable(n, p, name)
-		if !ok {
-			return "", false
+		v, known := value(name)
+		if !known {
+			return "", true, false
 		}
-		b.WriteString(before + value)
+		b.WriteString(before + v)
 		rest = tail
 	}
 }
@@ -98,7 +114,7 @@ func (r *reader) checkVariables() {
 	own := nodes[r.variables.node()]
 	for _, node := range slices.Sorted(maps.Keys(nodes)) {
 		for _, name := range slices.Sorted(maps.Keys(nodes[node])) {
-			if p := path("nodes").key(node).key(name); !r.variables.used[name] {
+			if p := path("nodes").key(node).key(name); !r.variables.used[name] && !r.variables.templated[name] {
 				r.warn(r.place(p), p, "remove it, or check the spelling where it should be used", "no setting uses ${%s}", name)
 			}
 		}

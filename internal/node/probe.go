@@ -31,7 +31,7 @@ func Probe(ctx context.Context, s *config.Settings) []Probed {
 		for _, b := range service.Backends {
 			p := Probed{Service: service.Name, Backend: b.Name, Addr: b.Addr}
 			switch {
-			case service.Mode.OneWay():
+			case service.Carrier().OneWay():
 				p.Skipped, p.Found = true, fmt.Sprintf("not dialled: in mode %s only a running gateway can", service.Mode)
 			case service.HealthCheck.Type == config.HealthCheckOff:
 				p.Skipped, p.Found = true, "not dialled: its health_check is off"

@@ -118,7 +118,7 @@ func (c *Checker) put(t Target) *watched {
 		w.target.Assume = t.Assume
 		return nil
 	}
-	if w.target.Dial != t.Dial || w.target.Proxy != t.Proxy || w.target.Settings.Type != t.Settings.Type {
+	if w.target.Dial != t.Dial || w.target.Proxy != t.Proxy || w.target.Local != t.Local || w.target.Settings.Type != t.Settings.Type {
 		w.judge.streak = 0 // those results were of something else
 	}
 	w.end()

@@ -10,12 +10,19 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // dial connects to a target by the way its flows take, from the network
 // namespace of the calling thread.
 func dial(ctx context.Context, t Target) (net.Conn, error) {
+	if t.Local {
+		if err := endsHere(t.Dial.Addr()); err != nil {
+			return nil, err
+		}
+		return dialFrom(ctx, t.Dial, netip.Addr{}, "")
+	}
 	if t.linked() {
 		// Frames of this node for the backend's VIP must bear an address that
 		// the backend can answer to, which is not one of the check link.
@@ -36,6 +43,18 @@ func dial(ctx context.Context, t Target) (net.Conn, error) {
 		return conn, err
 	}
 	return dialFrom(ctx, t.Dial, netip.Addr{}, "")
+}
+
+// endsHere looks whether packets for addr end on this node.
+func endsHere(addr netip.Addr) error {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	if err != nil {
+		return fmt.Errorf("look up the route to %s: %v", addr, err)
+	}
+	if len(routes) == 0 || routes[0].Type != unix.RTN_LOCAL {
+		return fmt.Errorf("%s does not end on this node; it has no local route for it", addr)
+	}
+	return nil
 }
 
 // dialFrom connects to addr, from source and by the interface if they are

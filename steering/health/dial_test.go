@@ -2,9 +2,14 @@ package health
 
 import (
 	"context"
+	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"sluice/internal/nettest"
 )
@@ -66,6 +71,49 @@ func TestDialChoosesSource(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A check of this node itself proves that packets for the VIP end here, by an
+// address or by a route; one that goes to another node proves nothing.
+func TestDialLocal(t *testing.T) {
+	node, _ := two(t)
+	must(t, node.Up("lo"))
+	for _, everywhere := range []string{"0.0.0.0:22", "[::]:22"} {
+		nettest.ServeForTest(t, node, netip.MustParseAddrPort(everywhere), nettest.ServerOptions{Banner: "SSH-2.0-own\r\n"})
+	}
+	for vip, route := range map[string]bool{"10.0.0.3:22": false, "10.0.0.77:22": true, "[fd00:1::3]:22": false, "[fd00::77]:22": true} {
+		at := netip.MustParseAddrPort(vip)
+		target := direct(at, Settings{})
+		target.Local = true
+		probe := func() (out Outcome) {
+			must(t, node.Do(func() error { out = Probe(t.Context(), target); return nil }))
+			return out
+		}
+		if route {
+			if out := probe(); out.Err == nil || !strings.Contains(out.Err.Error(), "does not end on this node") {
+				t.Errorf("%s, which is nowhere: %v", vip, out.Err)
+			}
+			bits := at.Addr().BitLen()
+			must(t, node.Do(func() error {
+				return netlink.RouteAdd(&netlink.Route{
+					LinkIndex: 1, Table: unix.RT_TABLE_LOCAL, Type: unix.RTN_LOCAL, Scope: unix.RT_SCOPE_HOST,
+					Dst: &net.IPNet{IP: at.Addr().AsSlice(), Mask: net.CIDRMask(bits, bits)},
+				})
+			}))
+		}
+		if out := probe(); out.Err != nil || out.Identification != "SSH-2.0-own" {
+			t.Errorf("%s: %q, %v", vip, out.Identification, out.Err)
+		}
+	}
+	// Of another machine: it answers, and is not this node.
+	target := direct(netip.MustParseAddrPort("10.0.0.11:22"), Settings{})
+	target.Local = true
+	must(t, node.Do(func() error {
+		if out := Probe(t.Context(), target); out.Err == nil {
+			t.Error("another machine passes for this node")
+		}
+		return nil
+	}))
 }
 
 // A port of the source is not used up by a check: of four, each is open towards

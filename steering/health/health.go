@@ -69,6 +69,9 @@ type Target struct {
 	// VIPs that Backend holds itself, since it would answer such a one at home.
 	// The kernel may choose one on a network that VIPs and backends share.
 	Avoid []netip.Addr
+	// Local says that Dial is an address that must end on this node: connecting to
+	// it elsewhere would prove nothing.
+	Local bool
 	// Proxy has the check begin with a PROXY v2 header of command LOCAL, and
 	// fail unless the server goes on as if nothing had been said.
 	Proxy    bool
@@ -83,7 +86,7 @@ func (t Target) linked() bool { return t.Dial != t.Backend }
 
 func (t Target) equal(o Target) bool {
 	return t.Name == o.Name && t.Backend == o.Backend && t.Dial == o.Dial &&
-		t.Proxy == o.Proxy && t.Settings == o.Settings && slices.Equal(t.Sources, o.Sources) && slices.Equal(t.Avoid, o.Avoid)
+		t.Proxy == o.Proxy && t.Local == o.Local && t.Settings == o.Settings && slices.Equal(t.Sources, o.Sources) && slices.Equal(t.Avoid, o.Avoid)
 }
 
 // State is what is known of a target.

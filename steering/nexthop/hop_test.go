@@ -1,8 +1,10 @@
 package nexthop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -319,6 +321,60 @@ func TestSourceMoves(t *testing.T) {
 	}
 	if got := r.Source(backendB); got.IsValid() {
 		t.Errorf("an address that nobody acquired has source %s", got)
+	}
+}
+
+// Who asked for a neighbour is told when its MAC changes, under the id that
+// stays; a router in between is nobody's neighbour, and one that is silent keeps
+// its MAC.
+func TestNeighbourIsTold(t *testing.T) {
+	var told []netip.Addr
+	refuse := errors.New("busy")
+	r, k, _ := behind(t, Options{Moved: func(a netip.Addr, _ loader.NextHopID) error {
+		if refuse == nil {
+			told = append(told, a)
+		}
+		return refuse
+	}})
+	own := key{2, backendA}
+	k.routes[backendA] = own
+	mustAcquire(t, r, backendA)
+	mustAcquire(t, r, backendB)
+	want := func(when string, mac net.HardwareAddr, times int) {
+		t.Helper()
+		r.settle()
+		if got := r.Neighbour(backendA); !bytes.Equal(got, mac) || len(told) != times {
+			t.Errorf("%s: neighbour %v, told %v; want %v, told %d times", when, got, told, mac, times)
+		}
+	}
+	if got := r.Neighbour(backendB); got != nil {
+		t.Errorf("behind a router is the neighbour %v", got)
+	}
+	if got := r.Neighbour(routerA); got != nil {
+		t.Errorf("an address that nobody acquired has the neighbour %v", got)
+	}
+	want("before it answers", nil, 0)
+	if !r.note([]event{k.answers(own, mac(0xaa, 5))}) {
+		t.Error("an answer calls for nothing")
+	}
+	want("refused", mac(0xaa, 5), 0)
+	refuse = nil
+	want("it answered", mac(0xaa, 5), 1)
+	if r.note([]event{k.answers(own, mac(0xaa, 5))}) {
+		t.Error("the same answer calls for something")
+	}
+	r.note([]event{k.silent(own)})
+	want("silent", mac(0xaa, 5), 1)
+	r.note([]event{k.answers(own, mac(0xaa, 6))})
+	want("another card", mac(0xaa, 6), 2)
+	k.routes[backendA] = key{2, routerB}
+	r.stale.all = true
+	want("behind a router", nil, 3)
+	r.Release(backendA)
+	r.stale.all = true
+	r.settle()
+	if len(told) != 3 || told[0] != backendA {
+		t.Errorf("told %v, want backend A three times", told)
 	}
 }
 

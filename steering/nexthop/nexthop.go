@@ -9,9 +9,11 @@
 package nexthop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 
@@ -38,7 +40,8 @@ type Dataplane interface {
 // Options are what a Resolver may be told. The zero value is ready for use.
 type Options struct {
 	// Moved is called when an address is reached by another id, or from another
-	// source, than before. The caller writes the new id into every member of that address and
+	// source, than before, and for addresses whose Neighbour was asked for also when
+	// that changed. The caller writes the new id into every member of that address and
 	// returns nil; until then the old id keeps its meaning. On an error the
 	// call is repeated within seconds.
 	//
@@ -65,6 +68,7 @@ type Resolver struct {
 	links      *links
 	hops       map[key]*hop
 	dests      map[netip.Addr]*dest
+	watched    map[netip.Addr]bool // those of dests whose Neighbour was asked for
 	neighbours map[key]neighbour
 	wanted     wanted
 	managed    support
@@ -121,7 +125,7 @@ func newResolver(dp Dataplane, o Options, k kernel, s source) (*Resolver, error)
 		links: newLinks(k),
 		ids:   newIDs(table, members),
 		hops:  make(map[key]*hop),
-		dests: make(map[netip.Addr]*dest),
+		dests: make(map[netip.Addr]*dest), watched: make(map[netip.Addr]bool),
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -156,6 +160,8 @@ type dest struct {
 	// source is what packets there bear by the routing table, the zero Addr
 	// where that was never known; told is what Moved was told last.
 	source, told netip.Addr
+	// toldMAC is the neighbour that was told last, where somebody asked for it.
+	toldMAC net.HardwareAddr
 	// left are hops that members may still name until Moved has returned.
 	left []*hop
 }
@@ -216,6 +222,31 @@ func (r *Resolver) Source(addr netip.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
+// Neighbour returns the MAC of an acquired addr itself, nil where a router is
+// between or it was never known. From then on Moved is called when that changes,
+// too.
+func (r *Resolver) Neighbour(addr netip.Addr) net.HardwareAddr {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.dests[addr.Unmap()]
+	if d == nil {
+		return nil
+	}
+	mac := d.neighbour()
+	if !r.watched[d.addr] {
+		r.watched[d.addr], d.toldMAC = true, mac
+	}
+	return mac
+}
+
+// neighbour is the last MAC of d itself.
+func (d *dest) neighbour() net.HardwareAddr {
+	if d.hop.key.addr != d.addr || len(d.hop.entry.Destination) != macLength {
+		return nil
+	}
+	return bytes.Clone(d.hop.entry.Destination)
+}
+
 // Release gives one Acquire of addr back. With the last one the id is free for
 // other uses, so no member record may name it any more. Releasing what was not
 // acquired does nothing.
@@ -230,6 +261,7 @@ func (r *Resolver) Release(addr netip.Addr) {
 		return
 	}
 	delete(r.dests, d.addr)
+	delete(r.watched, d.addr)
 	for _, h := range append(d.left, d.hop) {
 		r.detach(h)
 	}

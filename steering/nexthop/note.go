@@ -69,8 +69,18 @@ func (r *Resolver) noteNeighbour(e event) {
 	if !ready && h.entry.Ready {
 		r.staleAt(h) // whoever had no route stayed here, see reach
 	}
+	r.staleWatched(h)
 	if e.neighbour.failed() {
 		r.unwant(e.key)
+	}
+}
+
+// staleWatched has Moved told of another MAC where somebody asked for it.
+func (r *Resolver) staleWatched(h *hop) {
+	for addr := range r.watched {
+		if d := r.dests[addr]; d.hop == h && !bytes.Equal(d.neighbour(), d.toldMAC) {
+			r.stale.add(addr)
+		}
 	}
 }
 

@@ -1,8 +1,10 @@
 package nexthop
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -116,6 +118,12 @@ func (r *Resolver) settle() {
 			}
 		}
 		r.stale = stale{}
+		for addr := range r.watched {
+			d := r.dests[addr]
+			if !bytes.Equal(d.neighbour(), d.toldMAC) && !slices.Contains(moves, d) {
+				moves = append(moves, d)
+			}
+		}
 	})
 	for _, d := range moves {
 		r.handOver(d)
@@ -152,7 +160,7 @@ func (r *Resolver) reach(d *dest) {
 // handOver tells that d is reached by another id or source, and frees those it had.
 func (r *Resolver) handOver(d *dest) {
 	r.mu.Lock()
-	id, left, source := d.hop.id, d.left, d.source
+	id, left, source, mac := d.hop.id, d.left, d.source, d.neighbour()
 	current := r.dests[d.addr] == d
 	r.mu.Unlock()
 	if !current {
@@ -166,7 +174,7 @@ func (r *Resolver) handOver(d *dest) {
 		if r.dests[d.addr] != d {
 			return // released meanwhile, with all it had
 		}
-		d.told = source
+		d.told, d.toldMAC = source, mac
 		d.left = nil // only Run adds to it, and Run is here
 		for _, h := range left {
 			r.detach(h)

@@ -73,7 +73,7 @@ type running struct {
 var checks = []func(context.Context, *examination){
 	checkRights, checkKernel, checkBPFFS, checkClock,
 	checkInterfaces, checkForwarding, checkPorts,
-	checkVIPs, checkBackends, checkReturnPath, checkDSR, checkTunnels, checkDecap, checkRuleset,
+	checkVIPs, checkBackends, checkReturnPath, checkDSR, checkNodes, checkTunnels, checkDecap, checkRuleset,
 }
 
 // examine runs every check, also after one failed: who repairs a machine wants

@@ -57,7 +57,7 @@ func (e *examination) checkRoom(subject string, s config.Service, b config.Backe
 		e.warn(subject, err.Error(), "see that the interface is there")
 		return
 	}
-	room := outerRoom(s.Mode, b.Addr.Addr())
+	room := outerRoom(s.Carrier(), b.Addr.Addr())
 	left := c.MTU - room
 	headers := 40
 	if s.Listen.Addr().Is6() {

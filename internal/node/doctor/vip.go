@@ -14,6 +14,11 @@ import (
 func checkVIPs(_ context.Context, e *examination) {
 	seen := make(map[netip.Addr]bool)
 	for _, s := range e.settings.Services {
+		if s.Spread() {
+			seen[s.Listen.Addr()] = true // checkNodes knows better
+		}
+	}
+	for _, s := range e.settings.Services {
 		if vip := s.Listen.Addr(); !seen[vip] {
 			seen[vip] = true
 			e.checkVIP(vip)

@@ -63,7 +63,7 @@ func (c *checks) prepare(s *config.Settings) (undo func(), err error) {
 	}, nil
 }
 
-func isOneWay(s config.Service) bool { return s.Mode.OneWay() }
+func isOneWay(s config.Service) bool { return s.Carrier().OneWay() }
 
 // run checks until ctx is done.
 func (c *checks) run(ctx context.Context) {
@@ -136,6 +136,10 @@ func (c *checks) target(check steering.Check) health.Target {
 	}
 	if check.Up {
 		t.Assume = health.Up
+	}
+	if check.Local {
+		t.Backend, t.Local = check.Dial, true
+		return t
 	}
 	if check.Service.IsValid() {
 		if real, known := c.dial[check.Dial.Addr()]; known {

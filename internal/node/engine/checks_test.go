@@ -34,6 +34,16 @@ func service(listen string, mode config.Mode, client config.ClientAddress, backe
 	return s
 }
 
+// spread is a service that ends on nodes, none of which is this one.
+func spread(listen string, nodes ...string) config.Service {
+	s := service(listen, config.ModeSSHD, "", nodes...)
+	s.Via = config.ModeDSR
+	for _, n := range nodes {
+		s.Nodes = append(s.Nodes, config.ServiceNode{Name: n, Weight: 1})
+	}
+	return s
+}
+
 // settings have one backend address in services of every kind.
 func settings() *config.Settings {
 	pooled := service("192.0.2.4:22", config.ModeNAT, config.ClientHide, "10.0.0.13:22")
@@ -45,6 +55,7 @@ func settings() *config.Settings {
 		service("192.0.2.6:22", config.ModeDSR, "", "10.0.0.11:22"),
 		service("192.0.2.6:23", config.ModeDSR, "", "10.0.0.11:22"),
 		service("192.0.2.7:22", config.ModeDSR, "", "10.0.0.11:22"),
+		spread("192.0.2.8:22", "10.0.0.14:22"),
 	}}
 }
 
@@ -56,7 +67,7 @@ func TestTarget(t *testing.T) {
 	c.dial[netip.MustParseAddr("169.254.64.9")] = netip.MustParseAddr("198.19.192.9")
 	how := config.HealthCheck{Type: config.HealthCheckTCP, Interval: time.Second, Timeout: time.Millisecond, Rise: 4, Fall: 5}
 	run := health.Settings{Type: health.TCP, Interval: time.Second, Timeout: time.Millisecond, Rise: 4, Fall: 5}
-	a := addrPorts("10.0.0.11:22", "10.0.0.12:22", "10.0.0.13:22", "192.0.2.6:22", "169.254.64.9:22", "198.19.192.9:22")
+	a := addrPorts("10.0.0.11:22", "10.0.0.12:22", "10.0.0.13:22", "192.0.2.6:22", "169.254.64.9:22", "198.19.192.9:22", "10.0.0.14:22", "192.0.2.8:22")
 	for name, tc := range map[string]struct {
 		check steering.Check
 		want  health.Target
@@ -77,6 +88,15 @@ func TestTarget(t *testing.T) {
 			steering.Check{CheckID: steering.CheckID{Backend: a[0], Service: a[3]}, Dial: a[4], Settings: how},
 			health.Target{Name: "10.0.0.11:22 for 192.0.2.6:22", Backend: a[0], Dial: a[5], Settings: run,
 				Avoid: []netip.Addr{netip.MustParseAddr("192.0.2.6"), netip.MustParseAddr("192.0.2.7")}},
+		},
+		"this node: its own listener, which must be here": {
+			steering.Check{CheckID: steering.CheckID{Backend: a[0], Service: a[3]}, Dial: a[3], Local: true, Settings: how},
+			health.Target{Name: "10.0.0.11:22 for 192.0.2.6:22", Backend: a[3], Dial: a[3], Local: true, Settings: run},
+		},
+		"a node: as in dsr, from no VIP of nodes": {
+			steering.Check{CheckID: steering.CheckID{Backend: a[6], Service: a[7]}, Dial: a[4], Settings: how},
+			health.Target{Name: "10.0.0.14:22 for 192.0.2.8:22", Backend: a[6], Dial: a[5], Settings: run,
+				Avoid: []netip.Addr{netip.MustParseAddr("192.0.2.8")}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"sluice/steering/health"
 	"sluice/steering/nexthop"
 	"sluice/steering/ring"
+	"sluice/steering/vips"
 )
 
 // Options are what an engine starts with.
@@ -54,7 +55,9 @@ type Engine struct {
 	table     *steering.Table
 	guard     *guard.Guard
 	guarded   config.Guard // what the guard applied last
-	ports     atomic.Int64 // source ports of one address towards one backend
+	vips      *vips.Keeper
+	applied   *config.Settings // nil before the first
+	ports     atomic.Int64     // source ports of one address towards one backend
 
 	cancel context.CancelFunc
 	tasks  *errgroup.Group
@@ -149,6 +152,7 @@ func (e *Engine) build() error {
 	if err != nil {
 		return err
 	}
+	e.vips = vips.New(e.dp, e.options.Log)
 	e.guard, err = guard.New(e.dp, guard.Options{DataDir: e.options.DataDir, Log: e.options.Log})
 	return err
 }
@@ -156,20 +160,27 @@ func (e *Engine) build() error {
 // Apply makes s the settings in force. It must not change what Restarts
 // reports. On error everything is as before.
 func (e *Engine) Apply(ctx context.Context, s *config.Settings) ([]steering.Change, error) {
+	if err := e.prepareVIPs(s); err != nil {
+		return nil, err
+	}
 	undo, err := e.checks.prepare(s)
 	if err != nil {
+		e.settleVIPs()
 		return nil, err
 	}
 	if err := e.guard.Apply(s.Guard); err != nil {
 		undo()
+		e.settleVIPs()
 		return nil, errors.Join(err, e.guard.Apply(e.guarded))
 	}
 	changes, err := e.table.Apply(ctx, s)
 	if err != nil {
 		undo()
+		e.settleVIPs()
 		return nil, errors.Join(err, e.guard.Apply(e.guarded))
 	}
-	e.guarded = s.Guard
+	e.guarded, e.applied = s.Guard, s
+	e.settleVIPs()
 	e.checks.refresh()
 	return changes, nil
 }
@@ -200,6 +211,7 @@ func (e *Engine) run() {
 	e.tasks.Go(func() error { e.checks.run(ctx); return nil })
 	e.tasks.Go(func() error { return e.table.Run(ctx) })
 	e.tasks.Go(func() error { e.guard.Run(ctx); return nil })
+	e.tasks.Go(func() error { return e.vips.Run(ctx) })
 	e.tasks.Go(func() error { return e.resetUnknown(ctx) })
 	go func() {
 		<-ctx.Done() // stopped, or a task failed
@@ -260,7 +272,7 @@ func (e *Engine) Stop() error {
 func (e *Engine) Leave() error {
 	e.cancel()
 	<-e.done
-	return errors.Join(nexthop.Unmanage(e.dp), e.Stop())
+	return errors.Join(nexthop.Unmanage(e.dp), vips.Remove(), e.Stop())
 }
 
 // close frees what is open, in the reverse order.
@@ -274,9 +286,9 @@ func (e *Engine) close() error {
 	return e.dp.Close()
 }
 
-// Remove takes everything of ours away: programs, pins, and the veth pair of
-// health checks. It returns what it removed.
+// Remove takes everything of ours away: programs, pins, the veth pair of health
+// checks, and local routes for VIPs. It returns what it removed of the first two.
 func Remove(pins string) ([]string, error) {
 	removed, err := loader.Detach(pins)
-	return removed, errors.Join(err, health.RemoveLink())
+	return removed, errors.Join(err, health.RemoveLink(), vips.Remove())
 }

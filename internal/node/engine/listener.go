@@ -21,7 +21,7 @@ func (e *Engine) SetListener(service string, f *os.File) error {
 		return fmt.Errorf("set listener of service %q: %v", service, err)
 	}
 	for id, r := range records {
-		if r.Listen == listen && r.Mode == loader.ModeSSHD && !r.Removed {
+		if r.Listen == listen && r.Ends() && !r.Removed {
 			return e.dp.SetListener(id, f)
 		}
 	}
@@ -38,7 +38,7 @@ func (e *Engine) sshdService(name string) (netip.AddrPort, error) {
 		if service.Name != name || service.Removed {
 			continue
 		}
-		if service.Mode != loader.ModeSSHD {
+		if service.Mode != loader.ModeSSHD && !service.Nodes {
 			return netip.AddrPort{}, fmt.Errorf("set listener of service %q: it is not in mode sshd", name)
 		}
 		return service.Listen, nil

@@ -145,6 +145,9 @@ func (f *finder) addService(s config.Service, named bool) error {
 		return err
 	}
 	for _, b := range s.Backends {
+		if b.Local {
+			continue
+		}
 		ways, err := f.kernel.Routes(b.Addr.Addr())
 		if err != nil {
 			return err
@@ -247,8 +250,15 @@ func (f *finder) names() []string {
 func (f *finder) refuseLocalBackends(s *config.Settings) error {
 	for _, service := range s.Services {
 		for _, b := range service.Backends {
+			if b.Local {
+				continue
+			}
 			for _, l := range f.links {
 				if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Addr() == b.Addr.Addr() }) {
+					if service.Spread() {
+						return fmt.Errorf("service %q: node %q (%s) is an address of this node, on %s: set node.name, or correct the addresses in nodes",
+							service.Name, b.Name, b.Addr, l.Name)
+					}
 					return fmt.Errorf("service %q: backend %q (%s) is an address of this node, on %s: name another machine; XDP never sees packets to its own",
 						service.Name, b.Name, b.Addr, l.Name)
 				}

@@ -84,6 +84,16 @@ func service(listen string, backends ...string) config.Service {
 	return s
 }
 
+// spread is a service of nodes, the first of which is this one if own is set.
+func spread(own bool, nodes ...string) config.Service {
+	s := service("192.0.2.3:22", nodes...)
+	s.Mode, s.Via, s.Backends[0].Local = config.ModeSSHD, config.ModeDSR, own
+	for _, n := range nodes {
+		s.Nodes = append(s.Nodes, config.ServiceNode{Name: n, Weight: 1})
+	}
+	return s
+}
+
 func TestSelect(t *testing.T) {
 	for name, c := range map[string]struct {
 		named    []string
@@ -113,6 +123,7 @@ func TestSelect(t *testing.T) {
 		"IPv6":                       {nil, []config.Service{service("[fd00:e::3]:22", "[fd00:a::11]:22")}, []string{"ext0", "int0"}, ""},
 		"IPv6 without default route": {nil, []config.Service{service("[fd00:b::3]:22", "[fd00:a::11]:22")}, []string{"int0"}, "where clients come from is not known"},
 		"no route to a backend":      {nil, []config.Service{service("192.0.2.3:22", "[fd00:c::11]:22")}, []string{"ext0"}, "no route to backend \"[fd00:c::11]:22\""},
+		"nodes, this one among them": {nil, []config.Service{spread(true, "10.1.0.1:22", "10.0.0.2:22")}, []string{"ext0", "int0"}, ""},
 		"mode sshd":                  {nil, []config.Service{service("192.0.2.3:22")}, []string{"ext0"}, ""},
 		"nothing to steer":           {nil, nil, []string{}, ""},
 		"named":                      {[]string{"spare", "int1"}, []config.Service{service("192.0.2.3:22", "10.0.0.11:22")}, []string{"spare", "int1"}, ""},
@@ -143,19 +154,20 @@ func TestSelectRefuses(t *testing.T) {
 		services []config.Service
 		want     []string
 	}{
-		"missing":        {gateway, []string{"ext0", "eth7", "eth8"}, nil, []string{`"eth7", "eth8"`, "ext0, inred, int0, int0.7"}},
-		"own address":    {gateway, nil, []config.Service{service("192.0.2.3:22", "10.1.0.1:22")}, []string{`backend "10.1.0.1:22"`, "int1"}},
-		"VIP as backend": {gateway, []string{"ext0"}, []config.Service{service("192.0.2.3:22", "192.0.2.5:22")}, []string{"vmac0"}},
-		"none found":     {island, nil, []config.Service{service("192.0.2.3:22", "10.0.0.11:22")}, []string{"dataplane.interfaces"}},
-		"other VLAN":     {gateway, nil, []config.Service{service("192.0.2.3:22", "10.7.0.11:22")}, []string{`"login"`, `"ext0" (untagged)`, `"int0.7" (VLAN 7)`, "one VLAN"}},
-		"other VLANs":    {gateway, []string{"bond0"}, []config.Service{service("10.27.0.1:22", "10.28.0.11:22")}, []string{`"bond0.7" (VLAN 7)`, `"bond0.8" (VLAN 8)`}},
-		"two tags":       {gateway, nil, []config.Service{service("10.29.0.1:22")}, []string{`"bond0.7.9"`, `"bond0.7"`, "outer one"}},
-		"named two":      {gateway, []string{"bond0.7.9"}, nil, []string{"dataplane.interfaces", "outer one"}},
-		"no Ethernet":    {gateway, nil, []config.Service{service("192.0.2.3:22", "10.33.0.11:22")}, []string{`"wg0" (wireguard)`, "gue"}},
-		"bond's port":    {gateway, []string{"port0"}, nil, []string{`"port0" is a port of "bond0"`}},
-		"team's port":    {gateway, []string{"port1"}, nil, []string{`"team0" (team)`}},
-		"bridge port":    {gateway, []string{"port2"}, nil, []string{`"br0" (bridge)`}},
-		"kernel fails":   {machine{err: errors.New("no netlink")}, nil, nil, []string{"no netlink"}},
+		"missing":         {gateway, []string{"ext0", "eth7", "eth8"}, nil, []string{`"eth7", "eth8"`, "ext0, inred, int0, int0.7"}},
+		"own address":     {gateway, nil, []config.Service{service("192.0.2.3:22", "10.1.0.1:22")}, []string{`backend "10.1.0.1:22"`, "int1"}},
+		"VIP as backend":  {gateway, []string{"ext0"}, []config.Service{service("192.0.2.3:22", "192.0.2.5:22")}, []string{"vmac0"}},
+		"none found":      {island, nil, []config.Service{service("192.0.2.3:22", "10.0.0.11:22")}, []string{"dataplane.interfaces"}},
+		"other VLAN":      {gateway, nil, []config.Service{service("192.0.2.3:22", "10.7.0.11:22")}, []string{`"login"`, `"ext0" (untagged)`, `"int0.7" (VLAN 7)`, "one VLAN"}},
+		"other VLANs":     {gateway, []string{"bond0"}, []config.Service{service("10.27.0.1:22", "10.28.0.11:22")}, []string{`"bond0.7" (VLAN 7)`, `"bond0.8" (VLAN 8)`}},
+		"two tags":        {gateway, nil, []config.Service{service("10.29.0.1:22")}, []string{`"bond0.7.9"`, `"bond0.7"`, "outer one"}},
+		"named two":       {gateway, []string{"bond0.7.9"}, nil, []string{"dataplane.interfaces", "outer one"}},
+		"no Ethernet":     {gateway, nil, []config.Service{service("192.0.2.3:22", "10.33.0.11:22")}, []string{`"wg0" (wireguard)`, "gue"}},
+		"bond's port":     {gateway, []string{"port0"}, nil, []string{`"port0" is a port of "bond0"`}},
+		"team's port":     {gateway, []string{"port1"}, nil, []string{`"team0" (team)`}},
+		"bridge port":     {gateway, []string{"port2"}, nil, []string{`"br0" (bridge)`}},
+		"kernel fails":    {machine{err: errors.New("no netlink")}, nil, nil, []string{"no netlink"}},
+		"node of another": {gateway, nil, []config.Service{spread(false, "10.1.0.1:22")}, []string{`node "10.1.0.1:22"`, "set node.name"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &config.Settings{Services: c.services}

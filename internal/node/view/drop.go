@@ -34,6 +34,7 @@ var dropTexts = map[string]string{
 	"tcp_signature":   "The connection is signed (TCP-MD5 or TCP-AO), which rules a PROXY header out.",
 	"internal":        "The program failed; this is a fault of sluice: please report it.",
 	"too_big_untold":  "As too_big, but the sender was not told: the packet may be fragmented, or too many senders were told just now.",
+	"congested":       "Another node sent the packet on inside another one, which met congestion that the ends of the packet, knowing no ECN, would not hear of.",
 	"no_headroom":     "The driver leaves no room in front of the packet for an outer header: use another mode, or dataplane.xdp generic.",
 }
 

@@ -47,7 +47,7 @@ func Page(p steering.Page, offset int) control.FlowPage {
 // Explanation is where a flow goes.
 func Explanation(e steering.Explanation) control.Explanation {
 	return control.Explanation{
-		Client: e.Client, Listen: e.Listen, Service: e.Service, Mode: mode(e.Mode),
+		Client: e.Client, Listen: e.Listen, Service: e.Service, Mode: serviceMode(e.Mode, e.Nodes),
 		Verdict: string(e.Verdict), Reason: e.Reason, Backend: e.Backend, BackendAddr: e.BackendAddr,
 		KnownFlow: e.Known != nil, RingEntry: e.RingEntry, Steps: e.Steps, Program: e.Program,
 	}

@@ -50,7 +50,7 @@ func Services(s steering.Status) []control.Service {
 // no backend, and packets out from its flows, where alone they are counted.
 func oneService(s steering.ServiceStatus) control.Service {
 	out := control.Service{
-		Name: s.Name, Listen: s.Listen, Mode: mode(s.Mode), Removed: s.Removed,
+		Name: s.Name, Listen: s.Listen, Mode: serviceMode(s.Mode, s.Nodes), Removed: s.Removed,
 		ClientAddress: string(s.Settings.ClientAddress), Select: string(s.Settings.Select),
 		PacketsIn: s.Counters.PacketsIn, BytesIn: s.Counters.BytesIn,
 		PacketsOut: s.Flows.PacketsOut, BytesOut: s.Flows.BytesOut,
@@ -69,6 +69,14 @@ func oneService(s steering.ServiceStatus) control.Service {
 		})
 	}
 	return out
+}
+
+// serviceMode is the word of the settings for a service.
+func serviceMode(m loader.Mode, nodes bool) string {
+	if nodes {
+		return string(config.ModeSSHD)
+	}
+	return mode(m)
 }
 
 // mode is the word of the settings. A mode of a newer program has none: it can
