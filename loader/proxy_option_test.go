@@ -22,11 +22,11 @@ var optionCases = map[string]proxyCase{
 		prepare: both(fastOpen, func(t *testing.T, w *proxyWorld) { sysctls(t, w.Client, "net/ipv4/tcp_fastopen=5") }),
 		talk:    talkFastOpenData,
 	},
-	"MPTCP SYN":      {server: proxyServer{multipath: true}, talk: talkMultipath},
-	"MD5 option":     {talk: talkSigned, drops: []string{"tcp_signature"}},
-	"MSS of 536":     {prepare: smallMSS, talk: says(4*mss, 100_000)},
-	"no MSS at all":  {prepare: clientWithoutMSS, talk: says(4*mss, 100_000)},
-	"urgent at once": {talk: talkUrgent},
+	"MPTCP SYN":     {server: proxyServer{multipath: true}, talk: talkMultipath},
+	"MD5 option":    {talk: talkSigned, drops: []string{"tcp_signature"}},
+	"MSS of 536":    {prepare: smallMSS, talk: says(4*mss, 100_000)},
+	"no MSS at all": {prepare: clientWithoutMSS, talk: says(4*mss, 100_000)},
+	"urgent first":  {prepare: onlyClientRepeats, talk: talkUrgent},
 }
 
 // fastOpen has both kernels do it for sockets that ask for it.
