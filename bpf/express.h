@@ -32,7 +32,8 @@ struct ordinary {
 	__be16 sport;
 	__be16 dport;
 	__u32 length; /* of the IP packet */
-	__u32 end; /* number behind its last byte */
+	__u32 payload; /* bytes of data */
+	__u32 end; /* number behind the last of them */
 	__u32 tick;
 };
 
@@ -46,7 +47,8 @@ static __always_inline int ordinary_tcp(struct tcphdr *tcp, __u32 length, struct
 	o->tcp = tcp;
 	o->sport = tcp->source;
 	o->dport = tcp->dest;
-	o->end = bpf_ntohl(tcp->seq) + length - header;
+	o->payload = length - header;
+	o->end = bpf_ntohl(tcp->seq) + o->payload;
 	return 1;
 }
 
@@ -140,12 +142,12 @@ found:
 }
 
 /* The member a ring entry names beyond doubt, or NO_MEMBER. */
-static __always_inline __u32 express_member(__u32 service, __u64 hash)
+static __always_inline __u32 express_member(const struct ordinary *o, __u32 service, __u64 hash)
 {
 	__u32 *at = ring_word(&rings, service, hash_ring_entry(hash));
 	__u32 word = at ? *(volatile __u32 *)at : NO_MEMBER;
 
-	return word & RING_MARKS ? NO_MEMBER : word;
+	return ring_asks(word, o->payload, o->end) ? NO_MEMBER : ring_member(&word);
 }
 
 /* Where a packet leaves, if it fits there and comes from there untagged. */
@@ -192,7 +194,7 @@ static __always_inline int express_one_way(struct xdp_md *ctx, const struct ordi
 					   __u64 v6)
 {
 	struct frame f = { .eth = o->eth, .ip = o->ip, .v6 = v6 };
-	__u32 member = express_member(service, hash), room;
+	__u32 member = express_member(o, service, hash), room;
 	struct member *m = member_of(member, service);
 	struct next_hop *n;
 	int verdict;

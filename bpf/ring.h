@@ -11,6 +11,11 @@
  * clears a mark, after it found nothing that contradicts the word.
  *
  * A mark is set in the new generation: the old one may be cleared meanwhile.
+ *
+ * refresh contradicts nothing: it is there so that entries see their flows, and
+ * few packets do for that. A flow that moves data is seen by one segment in
+ * some; one that moves little, or only keeps itself alive, by all that it sends
+ * without data.
  */
 #pragma once
 
@@ -43,6 +48,25 @@ static __always_inline __u32 *ring_word(void *all, __u32 service, __u32 entry)
 static __always_inline __u32 ring_member(const __u32 *word)
 {
 	return word ? *word & RING_MEMBER_MASK : NO_MEMBER;
+}
+
+/* Of the data segments below a word in turn, one in so many (a power of two) is
+ * looked up, in the mean. */
+#define REFRESH_SHARE_SHIFT 3
+#define REFRESH_SPREAD 0x9e3779b1u
+
+/* A keepalive probe may carry the byte it repeats. */
+#define KEEPALIVE_PAYLOAD 1
+
+/* Whether the flow table is asked about a segment that begins and ends nothing:
+ * payload bytes that end before the number end. */
+static __always_inline int ring_asks(__u32 word, __u32 payload, __u32 end)
+{
+	__u32 marks = word & RING_MARKS;
+
+	if (marks != RING_REFRESH)
+		return marks;
+	return payload <= KEEPALIVE_PAYLOAD || !(end * REFRESH_SPREAD >> (32 - REFRESH_SHARE_SHIFT));
 }
 
 /* A plain look first: most often the mark stands, and the word's cache line is

@@ -245,10 +245,10 @@ static __always_inline int pass_table(const struct packet *p, const struct stage
 	at = ring_word(&rings, s->service, s->entry);
 	word = at ? *(volatile __u32 *)at : 0;
 	note(TRACE_WORD, word);
-	if (word == NO_MEMBER || word & RING_MARKS)
+	if (word == NO_MEMBER || ring_asks(word, p->payload, p->seq + p->payload))
 		return 0;
 	note(TRACE_SHORT, word);
-	t->member = word; /* without marks the word is the member */
+	t->member = ring_member(&word);
 	return 1;
 }
 
