@@ -100,23 +100,26 @@ static __always_inline __u8 outer_protocol(const struct member *m, const struct 
 	return in->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
 }
 
-/* The two return the sum of the addresses, which a UDP checksum covers. */
-static __always_inline __u64 outer_v4(struct iphdr *ip, const struct member *m, const struct inner *in, __u32 room,
+/* The two return the sum of the addresses, which a UDP checksum covers. IPv4's is
+ * written by words, and summed before: a load waits for narrower stores. */
+static __always_inline __u64 outer_v4(__be32 *word, const struct member *m, const struct inner *in, __u32 room,
 				      __u32 entropy)
 {
-	ip->version = 4;
-	ip->ihl = sizeof(*ip) / 4;
-	ip->tos = in->tos;
-	ip->tot_len = bpf_htons(in->length + room);
-	ip->id = 0; /* never a fragment, so it identifies nothing (RFC 6864) */
-	ip->frag_off = bpf_htons(IPV4_DONT_FRAGMENT);
-	ip->ttl = OUTER_TTL;
-	ip->protocol = outer_protocol(m, in);
-	ip->saddr = addr_last(&m->source) | (bpf_htonl(entropy) & m->spread);
-	ip->daddr = addr_last(&m->addr);
-	ip->check = 0;
-	ip->check = header_checksum_v4(ip);
-	return (__u64)ip->saddr + ip->daddr;
+	__u32 first = 0x45 | (__u32)in->tos << 8 | (__u32)bpf_htons(in->length + room) << 16;
+	/* Never a fragment, so the id identifies nothing (RFC 6864). */
+	__u32 second = (__u32)bpf_htons(IPV4_DONT_FRAGMENT) << 16;
+	__u32 third = OUTER_TTL | (__u32)outer_protocol(m, in) << 8;
+	__be32 source = addr_last(&m->source) | (bpf_htonl(entropy) & m->spread);
+	__be32 destination = addr_last(&m->addr);
+	__u64 addresses = (__u64)source + destination;
+	__u16 check = ~fold(addresses + first + second + third);
+
+	word[0] = first;
+	word[1] = second;
+	word[2] = third | (__u32)check << 16;
+	word[3] = source;
+	word[4] = destination;
+	return addresses;
 }
 
 static __always_inline __u64 outer_v6(struct ipv6hdr *ip, const struct member *m, const struct inner *in, __u32 room,
