@@ -75,6 +75,10 @@ func benchProxy(ctx context.Context, o proxyOptions) (t figure.Table, err error)
 		all = append(all, f)
 	}
 	perConnection, err := figure.Interleave(ctx, o.rounds, len(all), func(i int) (cost, error) {
+		// What a way has not touched while others had their turn is far away.
+		if err := all[i].connections(ctx, max(o.connections/4, 1)); err != nil {
+			return cost{}, err
+		}
 		return all[i].spent(func() (float64, error) {
 			return float64(o.connections), all[i].connections(ctx, o.connections)
 		})

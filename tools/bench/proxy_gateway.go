@@ -193,6 +193,7 @@ func startSluice(program, clientAddress string) func(context.Context, *forwarder
 dataplane:
   interfaces: [%[3]s, %[4]s]
   xdp: native
+  max_flows: 16384
 services:
   - listen: "%[5]s:%[6]d"
     client_address: %[7]s

@@ -109,7 +109,11 @@ func benchXDP(ctx context.Context, o xdpOptions) (t figure.Table, err error) {
 	if err != nil {
 		return t, err
 	}
-	return tableXDP(subjects, live, fed), nil
+	t = tableXDP(subjects, live, fed)
+	idle, warm, err := touchIdle(ctx)
+	t.Notes = append(t.Notes, fmt.Sprintf("a page of memory that was idle for %s took %s to touch, and %s again: tables are touched before they are measured",
+		idlePages, idle, warm))
+	return t, err
 }
 
 // measureXDP takes both kinds of samples. The kernel's statistics are on for

@@ -17,7 +17,7 @@ func tableXDP(subjects []subject, live, fed [][]float64) figure.Table {
 		"ns: run time of the program by the kernel's own statistics, on live frames in the driver; it holds what taking the time costs, which is row \"empty\"",
 		"per_floor: ns in units of the floor's, both from the same round; per_floor_net: the same after subtracting empty from both",
 		"fed_ns: the program run in a loop without driver and statistics, less writing the frame, which \"empty\" measures",
-		"ring_in_doubt: share of ring entries whose packets ask the flow table though the mode need not, of which 2 % have their turn always; guard: what it has to look at",
+		"ring_in_doubt: share of ring entries whose packets ask the flow table though the mode need not, of which 2 % always have their turn to see their flows, by one data segment in 8; guard: what it has to look at",
 	}}
 	for i, s := range subjects {
 		row := figure.Row{Varied: s.varied, Facts: s.facts, Figures: []figure.Figure{

@@ -11,7 +11,7 @@ import (
 
 // moderation is for how long a NAPI that ran out of frames is not woken: what
 // drivers choose by default for a few packets at a time.
-const moderation = 50 * time.Microsecond
+const moderation = 100 * time.Microsecond
 
 // threaded gives an interface's NAPI a kernel thread, and moderates it: it looks
 // again once after that time before it waits to be woken. The switches are in a sysfs
