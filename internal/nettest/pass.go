@@ -21,7 +21,7 @@ const xdpPass = 2
 // It belongs on the far end of every veth whose near end answers or redirects by
 // XDP: without a program there the kernel delivers none of these frames, and
 // says nothing.
-func (n *Namespace) AttachPass(name string) error { return n.attach(name, passProgram) }
+func (n *Namespace) AttachPass(name string) error { return n.attach(name, "XDP_PASS", passProgram) }
 
 // Relay has all frames that come in by one of two veth ends leave by the other,
 // until the namespace is closed. To the far ends, which need programs of their
@@ -36,7 +36,7 @@ func (n *Namespace) redirect(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return n.attach(from, func() (*ebpf.Program, error) {
+	return n.attach(from, "XDP_REDIRECT", func() (*ebpf.Program, error) {
 		return loadProgram("redirect", asm.Instructions{
 			asm.Mov.Imm(asm.R1, int32(index)),
 			asm.Mov.Imm(asm.R2, 0),
@@ -46,9 +46,10 @@ func (n *Namespace) redirect(from, to string) error {
 	})
 }
 
-// attach puts a program on a link until the namespace is closed.
-func (n *Namespace) attach(name string, load func() (*ebpf.Program, error)) error {
-	return n.onLink(name, "attach XDP to", func(l netlink.Link) error {
+// attach puts a program, known by its verdict, on a link until the namespace is
+// closed.
+func (n *Namespace) attach(name, verdict string, load func() (*ebpf.Program, error)) error {
+	return n.onLink(name, "attach "+verdict+" to", func(l netlink.Link) error {
 		program, err := load()
 		if err != nil {
 			return err

@@ -110,6 +110,31 @@ func TestAttachPass(t *testing.T) {
 	}
 }
 
+// What a host sends comes back from a far end that reflects, over a relay and not
+// without it.
+func TestRelay(t *testing.T) {
+	Require(t, Root, Namespaces, BPF)
+	near, relay, far := ForTest(t), ForTest(t), ForTest(t)
+	for _, err := range []error{
+		Veth(near, "e0", relay, "n0"), Veth(far, "e0", relay, "f0"), near.AttachPass("e0"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	reflect(t, far, "e0")
+	if returns(t, near, "e0") {
+		t.Error("frames come back without a relay")
+	}
+	if err := relay.Relay("n0", "f0"); err != nil {
+		t.Fatal(err)
+	}
+	if !returns(t, near, "e0") {
+		t.Error("frames do not come back over the relay")
+	}
+	wantError(t, relay.Relay("n0", "x0"), `"x0"`)
+}
+
 // nativeMode is XDP_ATTACHED_DRV of linux/if_link.h.
 const nativeMode = 1
 

@@ -82,6 +82,12 @@ func (g *gateway) entries(ctx context.Context) (int, error) {
 	return n, err
 }
 
+// touch reads all of the flow table.
+func (g *gateway) touch(ctx context.Context) error {
+	_, err := g.entries(ctx)
+	return err
+}
+
 // drops says what the programs dropped.
 func (g *gateway) drops() string {
 	all, err := g.dp.Drops()

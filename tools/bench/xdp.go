@@ -85,6 +85,7 @@ func parseXDP(c *cli.Context) (o xdpOptions, err error) {
 // subject is one thing that is measured: a lane and what is sent to it.
 type subject struct {
 	lane   *lane
+	touch  func(context.Context) error // has all of its tables at hand, nil without any
 	stream *traffic.Stream
 	varied []figure.Cell
 	facts  []figure.Cell
@@ -124,7 +125,7 @@ func measureXDP(ctx context.Context, o xdpOptions, subjects []subject) (live, fe
 		return nil, nil, err
 	}
 	live, err = figure.Interleave(ctx, o.rounds, len(subjects), func(i int) (float64, error) {
-		return subjects[i].live(o.frames)
+		return subjects[i].live(ctx, o.frames)
 	})
 	if err = errors.Join(err, stats.Close()); err != nil {
 		return nil, nil, err
@@ -139,9 +140,15 @@ func measureXDP(ctx context.Context, o xdpOptions, subjects []subject) (live, fe
 }
 
 // live sends frames through the driver and reads what the program took. As many
-// go before: what a subject has not touched while others had their turn is far
-// away, on a virtual machine microseconds where the host has taken its page.
-func (s subject) live(frames int) (float64, error) {
+// go before, and all tables are touched: what a subject has not used while others
+// had their turn is far away, on a virtual machine microseconds where the host
+// has taken its page.
+func (s subject) live(ctx context.Context, frames int) (float64, error) {
+	if s.touch != nil {
+		if err := s.touch(ctx); err != nil {
+			return 0, err
+		}
+	}
 	if err := s.lane.send(s.stream, frames); err != nil {
 		return 0, err
 	}
@@ -290,7 +297,7 @@ func (s shape) lookUp(mode string) string {
 }
 
 func (g *gateway) subject(ctx context.Context, floor int) (subject, error) {
-	s := subject{lane: g.lane, varied: varied(g.Mode, "data", g.shape), floor: floor}
+	s := subject{lane: g.lane, touch: g.touch, varied: varied(g.Mode, "data", g.shape), floor: floor}
 	var err error
 	if s.stream, err = g.data(g.shape); err != nil {
 		return s, err
