@@ -107,8 +107,8 @@ static __always_inline void event_submit(struct event *e)
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
 }
 
-/* Whether events of flows are worth writing: they cost as much as the rest of a
- * handshake. */
+/* Whether anybody reads events of flows: to write and read one for nobody would
+ * be most of what a handshake costs the node process. */
 static __always_inline int events_read(void)
 {
 	struct control *c = control();

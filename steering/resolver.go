@@ -71,8 +71,9 @@ func (t *Table) Moved(addr netip.Addr, id loader.NextHopID) error {
 	return nil
 }
 
-// acquireHops gives every member but this node and every other node its next hop. One that no service names any
-// more keeps what it has where there is none: its flows may still get through.
+// acquireHops gives every member but this node, and every other node, its next
+// hop. One that no service names any more keeps what it has where there is none:
+// its flows may still get through.
 func (t *Table) acquireHops(m *model, others []netip.Addr) error {
 	m.others = make(map[netip.Addr]string, len(others))
 	for _, addr := range others {

@@ -41,9 +41,18 @@ func checkDSR(ctx context.Context, e *examination) {
 	}
 }
 
-// checkHolds tells from the node's health check, which dials through the VIP,
-// whether the backend has it.
+// checkHolds tells whether the backend has the VIP, and else how it gets it.
 func (e *examination) checkHolds(subject string, s config.Service, b config.Backend) {
+	hint := fmt.Sprintf("on the backend: ip address add %s dev lo", netip.PrefixFrom(s.Listen.Addr(), s.Listen.Addr().BitLen()))
+	if s.Mode.Tunnels() {
+		hint += ", and a tunnel device for " + string(s.Mode) + " or dataplane.decap of its own sluice; \"sluice doctor\" there tells more"
+	}
+	e.checkAnswers(subject, b, hint)
+}
+
+// checkAnswers tells from the node's health check, which dials through the VIP,
+// whether the backend answers on it.
+func (e *examination) checkAnswers(subject string, b config.Backend, hint string) {
 	for _, known := range e.node.backends {
 		if known.Addr != b.Addr {
 			continue
@@ -52,13 +61,8 @@ func (e *examination) checkHolds(subject string, s config.Service, b config.Back
 		case "passing":
 			e.pass(subject, "answers on the VIP")
 		case "failing":
-			hint := fmt.Sprintf("on the backend: ip address add %s dev lo", netip.PrefixFrom(s.Listen.Addr(), s.Listen.Addr().BitLen()))
-			if s.Mode.Tunnels() {
-				hint += ", and a tunnel device for " + string(s.Mode) + " or dataplane.decap of its own sluice; \"sluice doctor\" there tells more"
-			}
 			e.fail(subject, "does not answer on the VIP: "+known.Reason, hint)
 		}
-		return
 	}
 }
 

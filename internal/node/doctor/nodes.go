@@ -185,17 +185,7 @@ func (e *examination) checkNode(ctx context.Context, s config.Service, b config.
 			"set node_addr to addresses on a network that all nodes are on, or via: gue")
 		return
 	}
-	for _, known := range e.node.backends {
-		if known.Addr != b.Addr {
-			continue
-		}
-		switch known.Health {
-		case "passing":
-			e.pass(subject, "answers on the VIP")
-		case "failing":
-			e.fail(subject, "does not answer on the VIP: "+known.Reason, "see that \"sluice run\" runs there by the same settings and the service has a listener; \"sluice doctor\" there tells more")
-		}
-	}
+	e.checkAnswers(subject, b, "see that \"sluice run\" runs there by the same settings and the service has a listener; \"sluice doctor\" there tells more")
 	if _, here := e.holder(s.Listen.Addr()); here && s.Listen.Addr().Is4() && !w.Gateway.IsValid() {
 		e.checkSilent(ctx, subject, s.Listen.Addr(), w, asked)
 	}
