@@ -36,7 +36,7 @@ func TestExpress(t *testing.T) {
 			continue
 		}
 		for at := 12; at < len(s.frame); at++ {
-			for _, v := range []byte{0, 1, s.frame[at] ^ 1, s.frame[at] ^ 0x80} {
+			for _, v := range []byte{1, s.frame[at] ^ 0x80} {
 				same(t, straight, general, i, at, []byte{v})
 			}
 		}
