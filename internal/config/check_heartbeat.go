@@ -147,7 +147,7 @@ func (c *checker) pings(p path, v *VirtualCluster) {
 	case !known:
 	case !c.given(settle):
 		v.PingSettle = least
-	case v.PingSettle < least:
+	case v.PingSettle != 0 && v.PingSettle < least:
 		c.refuse(settle, "make it at least "+formatDuration(least),
 			"%s is less than the longest interval and timeout of a ping and the heartbeat's timeout, so the end of a common outage would move the role",
 			formatDuration(v.PingSettle))
