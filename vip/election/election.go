@@ -370,7 +370,9 @@ func (m *Machine) beat(now time.Duration) {
 	}
 }
 
-// advertised is the priority of our adverts.
+// Advertised is the priority of this node's adverts as it is now.
+func (m *Machine) Advertised() uint8 { return m.advertised() }
+
 func (m *Machine) advertised() uint8 {
 	if m.level() == Impaired && m.Impaired != 0 {
 		return m.Impaired
