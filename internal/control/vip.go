@@ -77,15 +77,15 @@ func (s *Server) wholeStatus(ctx context.Context) (Status, error) {
 	}
 	for _, c := range clusters {
 		for _, a := range c.Alarms {
-			alarms = append(alarms, a.of(c.Name))
+			alarms = append(alarms, a.Of(c.Name))
 		}
 	}
 	status.Alarms = worstFirst(alarms)
 	return status, nil
 }
 
-// of is the alarm as one among all of the node.
-func (a ClusterAlarm) of(cluster string) Alarm {
+// Of is the alarm as one among all of the node.
+func (a ClusterAlarm) Of(cluster string) Alarm {
 	severity := a.Severity
 	if severity == "" {
 		severity = SeverityWarning
