@@ -104,7 +104,7 @@ func RunNode(ctx context.Context, o Options) error {
 		log = slog.New(slog.DiscardHandler)
 	}
 	n := &node{
-		boot: boot, self: selfOf(boot), log: log, reporter: process.NewReporter(boot),
+		boot: boot, self: selfOf(boot), log: log, reporter: process.NewReporter(boot.Report),
 		started: time.Now(), parent: os.Getppid(), failed: make(chan error, 1),
 	}
 	n.audience.failed = func(err error) { log.Error("readers of events not told of", "error", err) }

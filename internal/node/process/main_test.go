@@ -10,6 +10,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		roles := map[string]func() error{
-			Command: playNode, "parent": playParent, "status": playStatus, "lock": playLock, "child": playChild, "inspect": playInspect,
+			Command: playNode, VIPCommand[0]: playVIP, "schedule": playSchedule, "urgent": playUrgent, "keep": playKeep, "heir": playHeir, "parent": playParent, "status": playStatus, "lock": playLock, "child": playChild, "inspect": playInspect,
 			"mount": func() error { return mountBPFFS(os.Args[2]) },
 		}
 		if role, known := roles[os.Args[1]]; known {
@@ -48,7 +51,7 @@ func playNode() error {
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	reporter := NewReporter(boot)
+	reporter := NewReporter(boot.Report)
 	if text, err := os.ReadFile(filepath.Join(boot.DataDir, "fail")); err == nil {
 		reporter.Failed(errors.New(string(text)))
 		os.Exit(1)
@@ -66,6 +69,7 @@ func playNode() error {
 		return err
 	}
 	defer l.Close()
+	tellFailover(boot.DataDir, reporter)
 	note(boot.DataDir, "ready")
 	reporter.Ready()
 	reporter.Alive()
@@ -79,9 +83,137 @@ func playNode() error {
 			return nil
 		}
 		note(boot.DataDir, "reload")
+		tellFailover(boot.DataDir, reporter)
 		reporter.Reloaded(nil)
 	}
 	return nil
+}
+
+// tellFailover reports what a file "failover" says, if there is one.
+func tellFailover(data string, reporter *Reporter) {
+	if text, err := os.ReadFile(filepath.Join(data, "failover")); err == nil {
+		reporter.Failover(string(text) == "on")
+	}
+}
+
+// playVIP is a vip process without VIPs: it notes what it meets as playNode does.
+// In the data directory a file "vip-fail" makes it fail, one "vip-stubborn" deaf.
+func playVIP() error {
+	boot, err := ParseVIPBoot(os.Args[1+len(VIPCommand):])
+	if err != nil {
+		return err
+	}
+	data := filepath.Dir(boot.State)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	reporter := NewReporter(boot.Report)
+	if text, err := os.ReadFile(filepath.Join(data, "vip-fail")); err == nil {
+		note(data, "vip-failed")
+		reporter.Failed(errors.New(string(text)))
+		os.Exit(1)
+	}
+	held, err := LockVIP(boot.State)
+	if err != nil {
+		reporter.Failed(err)
+		return err
+	}
+	defer held.Close()
+	note(data, "vip-ready")
+	reporter.Ready()
+	for sig := range signals {
+		if _, err := os.Stat(filepath.Join(data, "vip-stubborn")); err == nil {
+			continue
+		}
+		if sig == syscall.SIGINT {
+			note(data, "vip-resign")
+		} else {
+			note(data, "vip-handover")
+		}
+		return nil
+	}
+	return nil
+}
+
+// playSchedule shows how each thread of this very process is scheduled.
+func playSchedule() error {
+	done := make(chan struct{})
+	defer close(done)
+	for range 4 { // more threads than the runtime has by itself
+		started := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(started)
+			<-done
+		}()
+		<-started
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, thread := range threads {
+		tid, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			return err
+		}
+		s, err := ReadSchedule(tid)
+		if err != nil {
+			return err
+		}
+		fmt.Println(s)
+	}
+	return nil
+}
+
+// playUrgent starts playSchedule as a parent starts what is urgent.
+func playUrgent() error {
+	c := confinement{uid: os.Geteuid(), gid: os.Getegid(), rank: rankUrgent}
+	process, err := c.start("/proc/self/exe", []string{"sluice", "schedule"}, os.Environ(), []*os.File{nil, os.Stdout, os.Stderr})
+	if err != nil {
+		return err
+	}
+	state, err := process.Wait()
+	if err == nil && !state.Success() {
+		err = errors.New(state.String())
+	}
+	return err
+}
+
+// playKeep locks its memory, "anyway" whatever the limit, and shows how much of
+// it is.
+func playKeep() error {
+	lock := KeepMemory
+	if slices.Contains(os.Args, "anyway") {
+		lock = lockMemory
+	}
+	if err := lock(); err != nil {
+		return err
+	}
+	for range 64 { // the limit must not be met later either
+		_ = make([]byte, 1<<20)
+	}
+	text, err := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "VmLck:") {
+			fmt.Print(line)
+		}
+	}
+	return err
+}
+
+// playHeir ends at once and leaves a process of its own that does not, and that
+// has the pipe to the parent unless a reporter took care of it.
+func playHeir() error {
+	pipe := os.NewFile(reportFD, "report")
+	if slices.Contains(os.Args, "reporter") {
+		NewReporter(reportFD)
+	}
+	heir, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "60"}, &syscall.ProcAttr{})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(pipe, "heir", heir)
+	return err
 }
 
 // note appends "WORD PID" to the journal of the test.
@@ -94,15 +226,16 @@ func note(dir, word string) {
 }
 
 // playParent runs a parent below the directory of the second argument for the
-// user of the third; a fourth asks for a dataplane.
+// user of the third; further ones ask for a dataplane and for failover.
 func playParent() error {
 	base := os.Args[2]
 	boot := bootBelow(base)
 	boot.User = os.Args[3]
 	return Run(context.Background(), Options{
 		Boot:      boot,
-		Dataplane: len(os.Args) > 4,
-		DataNames: []string{"journal", "fail"},
+		Dataplane: slices.Contains(os.Args[4:], "dataplane"),
+		Failover:  slices.Contains(os.Args[4:], "failover"),
+		DataNames: []string{"journal", "fail", "failover", "vip-fail", "vip-stubborn"},
 		Check: func() error {
 			if _, err := os.Stat(filepath.Join(base, "broken")); err == nil {
 				return errors.New("settings are broken")
@@ -110,6 +243,7 @@ func playParent() error {
 			return nil
 		},
 		Detach: func(pins string) error {
+			note(boot.DataDir, "detach")
 			return os.WriteFile(filepath.Join(base, "detached"), []byte(pins), 0o644)
 		},
 		Pinned: func(pins string) (bool, error) {
