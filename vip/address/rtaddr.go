@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -37,24 +38,19 @@ func parseAddr(body []byte) (a lying, ok bool) {
 		return lying{}, false
 	}
 	msg := nl.DeserializeIfAddrmsg(body)
-	attrs, err := nl.ParseRouteAttr(body[unix.SizeofIfAddrmsg:])
-	if err != nil {
-		return lying{}, false
-	}
 	a = lying{index: int(msg.Index), flags: uint32(msg.Flags), valid: forever}
 	var addr, local netip.Addr
-	for _, attr := range attrs {
-		v := attr.Value
+	for kind, v := range attributes(body[unix.SizeofIfAddrmsg:]) {
 		switch {
-		case attr.Attr.Type == unix.IFA_ADDRESS:
+		case kind == unix.IFA_ADDRESS:
 			addr, _ = netip.AddrFromSlice(v)
-		case attr.Attr.Type == unix.IFA_LOCAL:
+		case kind == unix.IFA_LOCAL:
 			local, _ = netip.AddrFromSlice(v)
-		case attr.Attr.Type == unix.IFA_FLAGS && len(v) >= 4:
+		case kind == unix.IFA_FLAGS && len(v) >= 4:
 			a.flags = binary.NativeEndian.Uint32(v)
-		case attr.Attr.Type == unix.IFA_CACHEINFO && len(v) >= 8:
+		case kind == unix.IFA_CACHEINFO && len(v) >= 8:
 			a.valid = binary.NativeEndian.Uint32(v[4:])
-		case attr.Attr.Type == ifaProto && len(v) >= 1:
+		case kind == ifaProto && len(v) >= 1:
 			a.proto = v[0]
 		}
 	}
@@ -64,6 +60,20 @@ func parseAddr(body []byte) (a lying, ok bool) {
 	}
 	a.prefix = netip.PrefixFrom(addr, int(msg.Prefixlen))
 	return a, a.prefix.IsValid()
+}
+
+// attributes goes through those of a message (struct rtattr of
+// linux/rtnetlink.h), up to the first that is not whole.
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofRtAttr {
+			size := int(binary.NativeEndian.Uint16(b))
+			if size < unix.SizeofRtAttr || size > len(b) || !yield(binary.NativeEndian.Uint16(b[2:]), b[unix.SizeofRtAttr:size]) {
+				return
+			}
+			b = b[min(len(b), (size+unix.RTA_ALIGNTO-1)&^(unix.RTA_ALIGNTO-1)):]
+		}
+	}
 }
 
 // allAddrs lists the addresses of the namespace.

@@ -90,5 +90,10 @@ func (sc *scene) leased(a lying) bool {
 // macvlan returns the interface of a place if it is as it should be.
 func (sc *scene) macvlan(p *place, parent link) (link, bool) {
 	l, found := sc.named(p.name)
-	return l, found && l.parent == parent.index && l.bridged && slices.Equal(l.mac, p.mac) && strings.HasPrefix(l.alias, aliasWords)
+	below := parent.index
+	if parent.kind == "macvlan" {
+		// The kernel puts a macvlan of a macvlan above what that one is above.
+		below = parent.parent
+	}
+	return l, found && l.parent == below && l.bridged && slices.Equal(l.mac, p.mac) && strings.HasPrefix(l.alias, aliasWords)
 }

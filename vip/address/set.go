@@ -130,7 +130,12 @@ func (s *Set) lay(sc *scene, p *place) (made bool, err error) {
 		}
 		sc.replace(l)
 	}
-	return !good, silence(l, hasSix(p.vips))
+	err = silence(l, hasSix(p.vips))
+	if err != nil && !good {
+		// One that might speak for itself must not stay for a Take.
+		err = errors.Join(err, deleteLink(l))
+	}
+	return !good, err
 }
 
 func missing(name string) error {

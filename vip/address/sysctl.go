@@ -89,7 +89,8 @@ func (s setting) set(l link) (former int, err error) {
 		err = s.write(l, s.value)
 	}
 	if err != nil {
-		return former, fmt.Errorf("set %s to %d: %v; CAP_NET_ADMIN and, for IPv6, a writable /proc/sys/net are needed", s.path(l.name), s.value, err)
+		return former, fmt.Errorf("set %s to %d: %v; CAP_NET_ADMIN is needed, and for IPv6 a writable /proc/sys/net, or this value in %s before",
+			s.path(l.name), s.value, err, s.path("default"))
 	}
 	return former, s.verify(l.name)
 }

@@ -70,6 +70,9 @@ func (s *Set) hold() (repaired []string, err error) {
 		done, err := s.holdAt(sc, &s.places[i])
 		repaired, errs = append(repaired, done...), append(errs, err)
 	}
+	if len(repaired) > 0 {
+		errs = append(errs, s.await(sc))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return repaired, fmt.Errorf("hold the VIPs of virtual cluster %q: %w", s.cluster, err)
 	}
