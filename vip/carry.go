@@ -44,8 +44,8 @@ func (c *cluster) do(e election.Effect) {
 	case election.Changed:
 		c.tellChange(e)
 	case election.Still:
-		c.log.Warn("still active", "reason", e.Reason, "term", e.Term)
-		c.tell(election.Active, election.Active, e.Reason, e.Term)
+		c.log.Warn("still active", "reason", e.Reason.Text, "term", e.Term)
+		c.tell(election.Active, election.Active, e.Reason.Text, e.Term)
 	}
 }
 
@@ -80,12 +80,12 @@ func (c *cluster) setOwner(active bool, until time.Duration) {
 }
 
 func (c *cluster) tellChange(e election.Effect) {
-	c.changes[e.To.String()]++
-	c.log.Info("state changed", "from", e.From.String(), "to", e.To.String(), "reason", e.Reason, "term", e.Term)
+	c.changes[string(e.Reason.Cause)]++
+	c.log.Info("state changed", "from", e.From.String(), "to", e.To.String(), "reason", e.Reason.Text, "term", e.Term)
 	c.d.history.add(Change{
-		Time: time.Now(), Cluster: c.plan.Name, From: e.From.String(), To: e.To.String(), Reason: e.Reason, Term: e.Term,
+		Time: time.Now(), Cluster: c.plan.Name, From: e.From.String(), To: e.To.String(), Cause: string(e.Reason.Cause), Reason: e.Reason.Text, Term: e.Term,
 	})
-	c.tell(e.From, e.To, e.Reason, e.Term)
+	c.tell(e.From, e.To, e.Reason.Text, e.Term)
 }
 
 func (c *cluster) tell(from, to election.State, reason string, term uint64) {

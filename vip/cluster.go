@@ -223,7 +223,7 @@ func (c *cluster) start(ctx context.Context) {
 			c.takeFault, c.takeAgain = err.Error(), now+tryAgain
 		}
 		c.log.Info("taking over from an earlier process", "repaired", repaired)
-		c.machine.Adopt(now, until, c.local(), "adopted from an earlier process")
+		c.machine.Adopt(now, until, c.local())
 	} else {
 		if err := c.d.Owners.Set(c.vips, false, 0); err != nil {
 			c.wordFault = err
@@ -272,7 +272,7 @@ func (c *cluster) end(leave bool) {
 func (c *cluster) finish(leave bool) {
 	now := c.d.Now()
 	if leave {
-		c.machine.Stop(now, "stopped")
+		c.machine.Stop(now)
 		c.carryOut()
 	}
 	for _, l := range c.lans {

@@ -20,6 +20,7 @@ type Change struct {
 	Cluster string    `json:"cluster"`
 	From    string    `json:"from"`
 	To      string    `json:"to"`
+	Cause   string    `json:"cause"`
 	Reason  string    `json:"reason"`
 	Term    uint64    `json:"term"`
 }

@@ -1,7 +1,6 @@
 package election
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -17,10 +16,10 @@ func (m *Machine) lapse(now time.Duration) {
 func (m *Machine) decideActive(now time.Duration) {
 	switch fault := m.fault(); {
 	case fault != "":
-		m.leave(now, Fault, fault, true)
+		m.leave(now, Fault, because(CauseFault, "%s", fault), true)
 		return
 	case m.cutOff(now) && m.local.AllPingsFailed:
-		m.leave(now, Backup, "isolated: no gateway and no ping host is within reach", true)
+		m.leave(now, Backup, because(CauseIsolated, "isolated: no gateway and no ping host is within reach"), true)
 		return
 	}
 	for i := range m.peers {
@@ -32,7 +31,7 @@ func (m *Machine) decideActive(now time.Duration) {
 			if p.Ordered {
 				m.yielding, m.yieldUntil = true, 0
 			}
-			m.leave(now, Backup, fmt.Sprintf("handed to %s", p.Node), true)
+			m.leave(now, Backup, because(CauseHanded, "handed to %s", p.Node), true)
 			return
 		}
 		if p.State == Active && m.yieldsTo(now, p) {
@@ -44,11 +43,11 @@ func (m *Machine) decideActive(now time.Duration) {
 	}
 }
 
-func (m *Machine) lapseReason(now time.Duration) string {
+func (m *Machine) lapseReason(now time.Duration) Reason {
 	if m.Pings && len(m.peers) > 0 && !m.anyAlive(now) && now-m.answered >= 2*m.Interval {
-		return "isolated: nobody was within reach any more"
+		return because(CauseIsolated, "isolated: nobody was within reach any more")
 	}
-	return "stopped for longer than adverts may be missed"
+	return because(CauseStopped, "stopped for longer than adverts may be missed")
 }
 
 // grants says whether a claim is one this node would make in the other's place.
@@ -68,10 +67,10 @@ func (m *Machine) grants(p *peer) bool {
 func (m *Machine) yieldsTo(now time.Duration, p *peer) bool {
 	switch {
 	case p.standing().better(m.own()):
-		m.leave(now, Backup, fmt.Sprintf("%s is active, too, and stands before this node", p.Node), true)
+		m.leave(now, Backup, because(CauseConflict, "%s is active, too, and stands before this node", p.Node), true)
 		return true
 	case p.deaf && now-p.deafSince >= 2*m.Interval:
-		m.leave(now, Backup, fmt.Sprintf("%s is active, too, and does not hear this node", p.Node), true)
+		m.leave(now, Backup, because(CauseConflict, "%s is active, too, and does not hear this node", p.Node), true)
 		return true
 	}
 	m.answer(now)
@@ -94,7 +93,7 @@ func (m *Machine) advertWhileActive(now time.Duration, i int, a Advert) {
 		m.answer(now)
 		return
 	}
-	m.leave(now, Backup, fmt.Sprintf("%s advertises priority %d", a.Source, a.Priority), true)
+	m.leave(now, Backup, because(CauseHigher, "%s advertises priority %d", a.Source, a.Priority), true)
 	m.note(now, i, a)
 }
 
@@ -103,7 +102,7 @@ func (m *Machine) advertWhileActive(now time.Duration, i int, a Advert) {
 func (m *Machine) answer(now time.Duration) {
 	if !m.conflict {
 		m.conflict = true
-		m.emit(Effect{Kind: Still, Reason: "another active gateway was heard", Term: m.term})
+		m.emit(Effect{Kind: Still, Reason: because(CauseConflict, "another active gateway was heard"), Term: m.term})
 	} else if now-m.conflictAt < m.Interval/2 {
 		return
 	}

@@ -76,7 +76,7 @@ func (m *Machine) refreshAlarms(now time.Duration) {
 	m.alarmPeers(now)
 	m.alarmSegments(now)
 	if m.claiming.made() && now-m.claiming.since > max(10*m.BeatInterval, 4*m.Interval) {
-		a.raise("claim_unanswered", "", "the active gateway does not give its role up (%s)", m.claiming.why)
+		a.raise("claim_unanswered", "", "the active gateway does not give its role up (%s)", m.claiming.why.Text)
 	}
 	a.settle(now)
 }

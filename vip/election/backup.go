@@ -1,15 +1,12 @@
 package election
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // decideBackup follows, in this order: what a heartbeat says of an active node,
 // that the role is free, what adverts say, and silence.
 func (m *Machine) decideBackup(now time.Duration) {
 	if fault := m.fault(); fault != "" {
-		m.become(now, Fault, fault)
+		m.become(now, Fault, because(CauseFault, "%s", fault))
 		return
 	}
 	if p := m.activeByBeat(now); p != nil {
@@ -30,9 +27,9 @@ func (m *Machine) decideBackup(now time.Duration) {
 	}
 	switch {
 	case free && (m.ordered || m.best(now)):
-		m.takeGranted(now, "the role was free")
+		m.takeGranted(now, because(CauseFree, "the role was free"))
 	case now >= m.silentAt(now):
-		m.takeGranted(now, "no active gateway was heard")
+		m.takeGranted(now, because(CauseSilent, "no active gateway was heard"))
 	default:
 		m.withdraw()
 	}
@@ -123,7 +120,7 @@ func (m *Machine) isolated(now time.Duration) bool {
 // claimFrom asks the active node for its role by heartbeat, when there is reason.
 func (m *Machine) claimFrom(now time.Duration, p *peer) {
 	why := m.reasonToClaim(now, p)
-	if why == "" {
+	if why.none() {
 		m.withdraw()
 		return
 	}
@@ -135,28 +132,28 @@ func (m *Machine) claimFrom(now time.Duration, p *peer) {
 	}
 }
 
-func (m *Machine) reasonToClaim(now time.Duration, p *peer) string {
+func (m *Machine) reasonToClaim(now time.Duration, p *peer) Reason {
 	switch own := m.own(); {
 	case own.level == Unfit:
-		return ""
+		return Reason{}
 	case m.ordered:
-		return "swapped by an operator"
+		return because(CauseOrder, "swapped by an operator")
 	case own.level > p.level():
 		wait := m.Settle
 		if !p.LinksOK || !p.Healthy {
 			wait = 2 * m.BeatInterval // a link is no matter of timeouts
 		}
 		if !p.worse || now-p.worseSince < wait {
-			return ""
+			return Reason{}
 		}
-		return fmt.Sprintf("%s serves worse: %s", p.Node, p.trouble())
+		return because(CauseWorse, "%s serves worse: %s", p.Node, p.trouble())
 	case own.level == p.level() && own.better(p.standing()):
 		if !m.mayPreempt(now) {
-			return ""
+			return Reason{}
 		}
-		return fmt.Sprintf("priority is higher than that of %s", p.Node)
+		return because(CausePreempt, "priority is higher than that of %s", p.Node)
 	}
-	return ""
+	return Reason{}
 }
 
 func (p *peer) trouble() string {
@@ -179,7 +176,7 @@ func (m *Machine) mayPreempt(now time.Duration) bool {
 // gives way to a higher priority; then this node takes the role.
 func (m *Machine) claimOnSegment(now time.Duration, s *segment) {
 	why := m.reasonOnSegment(now, s)
-	if why == "" {
+	if why.none() {
 		m.claiming = claim{}
 		return
 	}
@@ -201,20 +198,20 @@ func (m *Machine) claimOnSegment(now time.Duration, s *segment) {
 	}
 }
 
-func (m *Machine) reasonOnSegment(now time.Duration, s *segment) string {
+func (m *Machine) reasonOnSegment(now time.Duration, s *segment) Reason {
 	own := standing{m.level(), m.Priority, s.own}
 	other := m.heardStanding(s.priority, s)
 	switch {
 	case own.level == Unfit || m.yielding:
-		return ""
+		return Reason{}
 	case m.ordered && own.better(other):
-		return "swapped by an operator"
+		return because(CauseOrder, "swapped by an operator")
 	case own.level > other.level && now-m.soundSince >= m.Settle && now-s.worseSince >= m.Settle:
-		return fmt.Sprintf("%s advertises that it serves worse", s.source)
+		return because(CauseWorse, "%s advertises that it serves worse", s.source)
 	case own.level == other.level && own.better(other) && m.mayPreempt(now):
-		return fmt.Sprintf("priority is higher than that of %s", s.source)
+		return because(CausePreempt, "priority is higher than that of %s", s.source)
 	}
-	return ""
+	return Reason{}
 }
 
 // heardStanding is what an advert says of its sender.

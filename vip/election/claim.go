@@ -9,7 +9,7 @@ type claim struct {
 	beat, adverts bool
 	number        uint32
 	since         time.Duration
-	why           string
+	why           Reason
 }
 
 func (c claim) made() bool { return c.beat || c.adverts }
@@ -21,7 +21,7 @@ type grant struct {
 }
 
 // claim asks by heartbeat. A claim that stands keeps its number and reason.
-func (m *Machine) claim(now time.Duration, why string) {
+func (m *Machine) claim(now time.Duration, why Reason) {
 	if m.claiming.beat || m.granted.number != 0 {
 		return
 	}
@@ -41,7 +41,7 @@ func (m *Machine) withdraw() {
 
 // takeGranted takes a role that is free once everybody within reach agrees. Who
 // cannot hear this node cannot agree either; who is about to end needs not.
-func (m *Machine) takeGranted(now time.Duration, why string) {
+func (m *Machine) takeGranted(now time.Duration, why Reason) {
 	if m.granted.number != 0 {
 		return
 	}

@@ -37,6 +37,6 @@ type Effect struct {
 	// Priority is the one to advertise.
 	Priority uint8
 	From, To State
-	Reason   string
+	Reason   Reason
 	Term     uint64
 }

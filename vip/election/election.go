@@ -100,7 +100,7 @@ type Machine struct {
 	Config
 	state  State
 	since  time.Duration
-	reason string
+	reason Reason
 	term   uint64
 
 	local      Local
@@ -146,8 +146,8 @@ func New(c Config) *Machine {
 // State returns the state and the instant since which it holds.
 func (m *Machine) State() (State, time.Duration) { return m.state, m.since }
 
-// Reason says why the state is what it is, for people.
-func (m *Machine) Reason() string { return m.reason }
+// Reason says why the state is what it is.
+func (m *Machine) Reason() Reason { return m.reason }
 
 // Term returns the highest term this node knows; it is the one it is active in
 // while it is active.
@@ -163,20 +163,21 @@ func (m *Machine) Remember(term uint64) { m.term = max(m.term, term) }
 // Adopt makes a new machine active without a take-over: this node was active when
 // its predecessor died, and its owner words are open until the instant given.
 // With until in the past, or a fault, it is as Local.
-func (m *Machine) Adopt(now, until time.Duration, l Local, reason string) {
+func (m *Machine) Adopt(now, until time.Duration, l Local) {
 	m.local = l
 	if m.state == Init && len(l.Faults) == 0 && (until == 0 || until > now) {
 		m.localKnown, m.soundSince = true, now
 		m.until, m.answered = until, now
 		m.emit(Effect{Kind: Adopted, Until: until, Term: m.term})
-		m.become(now, Active, reason)
+		m.become(now, Active, because(CauseAdopted, "adopted from an earlier process"))
 		m.advertise(now)
 	}
 	m.Local(now, l)
 }
 
 // Stop gives the role up for good; the machine stays in Init.
-func (m *Machine) Stop(now time.Duration, reason string) {
+func (m *Machine) Stop(now time.Duration) {
+	reason := because(CauseEnd, "stopped")
 	if m.state == Active {
 		m.leave(now, Init, reason, true)
 	} else {
@@ -245,10 +246,10 @@ func (m *Machine) decide(now time.Duration) {
 	m.looked = now
 	switch m.state {
 	case Init:
-		m.begin(now, "started")
+		m.begin(now, because(CauseStarted, "started"))
 	case Fault:
 		if m.fault() == "" {
-			m.begin(now, "able to serve again")
+			m.begin(now, because(CauseRecovered, "able to serve again"))
 		}
 	case Backup:
 		m.decideBackup(now)
@@ -273,20 +274,20 @@ func (m *Machine) beaconChanged() bool {
 }
 
 // stopped is true after Stop: only a new machine starts again.
-func (m *Machine) stopped() bool { return m.reason != "" }
+func (m *Machine) stopped() bool { return m.reason.Cause == CauseEnd }
 
 // begin enters the election as backup, or the fault that keeps it out.
-func (m *Machine) begin(now time.Duration, reason string) {
+func (m *Machine) begin(now time.Duration, reason Reason) {
 	if fault := m.fault(); fault != "" {
 		if m.state != Fault {
-			m.become(now, Fault, fault)
+			m.become(now, Fault, because(CauseFault, "%s", fault))
 		}
-		m.reason = fault
+		m.reason.Text = fault
 		return
 	}
 	m.downAt = now + m.downInterval(m.Interval)
 	if m.Alone {
-		m.take(now, reason+": there is no other gateway")
+		m.take(now, because(CauseAlone, "%s: there is no other gateway", reason.Text))
 		return
 	}
 	m.become(now, Backup, reason)
@@ -306,7 +307,7 @@ func (m *Machine) fault() string {
 }
 
 // become changes the state and says so.
-func (m *Machine) become(now time.Duration, to State, reason string) {
+func (m *Machine) become(now time.Duration, to State, reason Reason) {
 	from := m.state
 	m.state, m.since, m.reason = to, now, reason
 	m.claiming = claim{}
@@ -316,7 +317,7 @@ func (m *Machine) become(now time.Duration, to State, reason string) {
 
 // take makes this node active. The words are opened and the addresses taken
 // before anybody is told: who hears of it may send at once.
-func (m *Machine) take(now time.Duration, reason string) {
+func (m *Machine) take(now time.Duration, reason Reason) {
 	m.term++
 	m.resigned, m.ordered, m.yielding, m.freed = false, false, false, false
 	m.until = m.deadline(now)
@@ -328,7 +329,7 @@ func (m *Machine) take(now time.Duration, reason string) {
 
 // leave gives the role up: the words are closed and the addresses removed before
 // anybody hears of it. In silence is for a node that lost its role unheard.
-func (m *Machine) leave(now time.Duration, to State, reason string, aloud bool) {
+func (m *Machine) leave(now time.Duration, to State, reason Reason, aloud bool) {
 	m.emit(Effect{Kind: Leave})
 	m.until = 0
 	m.resigned = aloud

@@ -261,9 +261,9 @@ func (m *Machine) Order(now time.Duration, o Order, hold time.Duration) error {
 	return nil
 }
 
-func orderReason(o Order) string {
+func orderReason(o Order) Reason {
 	if o == Swap {
-		return "swapped by an operator"
+		return because(CauseOrder, "swapped by an operator")
 	}
-	return "resigned by an operator"
+	return because(CauseOrder, "resigned by an operator")
 }

@@ -111,7 +111,7 @@ func (w *world) restart(n *simNode) {
 		n.m = New(n.cfg)
 		n.m.Remember(term)
 		if n.open() {
-			n.m.Adopt(w.now, n.wordUntil, n.localNow(), "adopted")
+			n.m.Adopt(w.now, n.wordUntil, n.localNow())
 		} else {
 			n.wordOpen = false
 			n.m.Local(w.now, n.localNow())

@@ -128,7 +128,7 @@ func TestResignHold(t *testing.T) {
 func TestStop(t *testing.T) {
 	for _, beats := range []bool{true, false} {
 		w := pair(t, setup{beats: beats})
-		w.nodes[0].m.Stop(w.now, "stopped")
+		w.nodes[0].m.Stop(w.now)
 		w.nodes[0].run()
 		w.run(Skew(100, 100*time.Millisecond) + 10*time.Millisecond)
 		w.want("init active")

@@ -234,7 +234,7 @@ func (n *simNode) run() {
 			n.wordOpen = false
 		case Changed:
 			n.changes = append(n.changes, e)
-			n.w.note("%d %s → %s: %s (term %d)", n.id, e.From, e.To, e.Reason, e.Term)
+			n.w.note("%d %s → %s: %s (term %d)", n.id, e.From, e.To, e.Reason.Text, e.Term)
 		case Advertise:
 			n.sendAdverts(e.Priority)
 		case Beat:
