@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice/vip/auth"
+	"sluice/vip/auth/authtest"
 	"sluice/vip/vrrp"
 )
 
@@ -49,7 +50,7 @@ func FuzzParseAdvert(f *testing.F) {
 		if v6 {
 			p.Path = path("fe80::1", "ff02::12")
 		}
-		hostile(t, p, rules, auth.NewVerifier(keys(t), time.Second, clock()))
+		hostile(t, p, rules, auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock()))
 	})
 }
 
@@ -64,7 +65,7 @@ func TestMutatedAdverts(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	list := vectors(t)
-	verifier := auth.NewVerifier(keys(t), auth.MaxWindow, clock())
+	verifier := auth.NewVerifier(authtest.Keys(), auth.MaxWindow, authtest.Clock())
 	signed := map[string]bool{}
 	for _, v := range list {
 		if v.signed {
@@ -75,7 +76,7 @@ func TestMutatedAdverts(t *testing.T) {
 	buffer := make([]byte, 0, 4096)
 	for range n {
 		v := list[r.IntN(len(list))]
-		p := vrrp.Packet{Path: v.path, HopLimit: 255, Payload: mutate(r, append(buffer[:0], v.payload...))}
+		p := vrrp.Packet{Path: v.path, HopLimit: 255, Payload: authtest.Mutate(r, append(buffer[:0], v.payload...), 8)}
 		if p.Source.Is4() && len(p.Payload) >= 8 && r.IntN(2) == 0 {
 			mend(p.Payload[:min(len(p.Payload)&^1, v.advert.Size(false))])
 		}
@@ -102,31 +103,4 @@ func TestMutatedAdverts(t *testing.T) {
 // told is all of an advert that its signature is about.
 func told(source netip.Addr, payload []byte) string {
 	return source.String() + string(payload[:6]) + string(payload[8:])
-}
-
-// mutate damages a payload in one to three of many ways.
-func mutate(r *rand.Rand, b []byte) []byte {
-	for range 1 + r.IntN(3) {
-		if len(b) == 0 {
-			return append(b, byte(r.Uint32()))
-		}
-		at := r.IntN(len(b))
-		switch r.IntN(7) {
-		case 0:
-			b[at] ^= 1 << r.IntN(8)
-		case 1:
-			b[at] = byte(r.Uint32())
-		case 2:
-			b = b[:at]
-		case 3:
-			b = append(b, byte(r.Uint32()))
-		case 4:
-			b = append(b, b[at:]...)
-		case 5:
-			copy(b[at:], b[r.IntN(len(b)):])
-		case 6:
-			b[at%min(8, len(b))] = byte(r.Uint32())
-		}
-	}
-	return b
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sluice/vip/auth"
+	"sluice/vip/auth/authtest"
 	"sluice/vip/vrrp"
 )
 
@@ -81,30 +82,11 @@ func number(t testing.TB, s string) int {
 	return n
 }
 
-// keys are what the vectors are signed with.
-func keys(t testing.TB) *auth.Keys {
-	t.Helper()
-	key, err := auth.ParseKey("hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := auth.NewKeys(7, map[uint8]auth.Key{7: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return set
-}
-
-// clock stands still where the vectors were signed.
-func clock() *auth.Clock {
-	return auth.NewClock(func() time.Time { return time.Unix(1782432000, 500_000_000) }, func() time.Duration { return 0 })
-}
-
-func (v vector) signer(t testing.TB) *auth.Signer {
+func (v vector) signer() *auth.Signer {
 	if !v.signed {
 		return nil
 	}
-	return auth.NewSigner(keys(t), clock())
+	return auth.NewSigner(authtest.Keys(), authtest.Clock())
 }
 
 func (v vector) packet() vrrp.Packet {
@@ -119,7 +101,7 @@ func same(a, b vrrp.Advert) bool {
 func TestVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.name, func(t *testing.T) {
-			made, err := vrrp.Append([]byte("before"), &v.advert, v.path, v.dialect, v.signer(t))
+			made, err := vrrp.Append([]byte("before"), &v.advert, v.path, v.dialect, v.signer())
 			if want := append([]byte("before"), v.payload...); err != nil || !bytes.Equal(made, want) {
 				t.Errorf("made\n%x, want\n%x; %v", made, want, err)
 			}
@@ -134,7 +116,7 @@ func TestVectors(t *testing.T) {
 			if v.signed {
 				want = auth.OK
 			}
-			if got := r.Verify(auth.NewVerifier(keys(t), time.Second, clock())); got.Verdict != want {
+			if got := r.Verify(auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock())); got.Verdict != want {
 				t.Errorf("verdict %v, want %v", got.Verdict, want)
 			}
 		})

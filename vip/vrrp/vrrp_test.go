@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/vip/auth"
+	"sluice/vip/auth/authtest"
 	"sluice/vip/vrrp"
 )
 
@@ -73,7 +74,7 @@ func anyAddr(r *rand.Rand, v6 bool) netip.Addr {
 // when sent again.
 func TestRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	signer, verifier := auth.NewSigner(keys(t), clock()), auth.NewVerifier(keys(t), auth.MaxWindow, clock())
+	signer, verifier := auth.NewSigner(authtest.Keys(), authtest.Clock()), auth.NewVerifier(authtest.Keys(), auth.MaxWindow, authtest.Clock())
 	for range 5_000 {
 		a, p := anyAdvert(r)
 		d := vrrp.Dialect(r.IntN(2))
@@ -113,7 +114,7 @@ func TestSplice(t *testing.T) {
 		change(&p)
 		mend(p.Payload[:16])
 		r, refusal := vrrp.Parse(p, vrrp.Rules{})
-		if got := r.Verify(auth.NewVerifier(keys(t), time.Second, clock())); refusal != vrrp.Accepted || got.Verdict != auth.BadMAC {
+		if got := r.Verify(auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock())); refusal != vrrp.Accepted || got.Verdict != auth.BadMAC {
 			t.Errorf("%s: %v, %v", name, refusal, got.Verdict)
 		}
 	}
@@ -121,7 +122,7 @@ func TestSplice(t *testing.T) {
 	p := v.packet()
 	copy(p.Payload[6:], find(t, "v3_ipv4_pseudo_signed").payload[6:8])
 	r, refusal := vrrp.Parse(p, vrrp.Rules{})
-	if got := r.Verify(auth.NewVerifier(keys(t), time.Second, clock())); refusal != vrrp.Accepted || !r.Mismatch || got.Verdict != auth.OK {
+	if got := r.Verify(auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock())); refusal != vrrp.Accepted || !r.Mismatch || got.Verdict != auth.OK {
 		t.Errorf("other dialect: %v, %v", refusal, got.Verdict)
 	}
 }
@@ -132,14 +133,14 @@ func TestChecksumWithoutTrailer(t *testing.T) {
 	p := v.packet()
 	copy(p.Payload[6:], find(t, "v3_ipv6").payload[6:8])
 	r, refusal := vrrp.Parse(p, vrrp.Rules{})
-	if got := r.Verify(auth.NewVerifier(keys(t), time.Second, clock())); refusal != vrrp.Accepted || !r.Mismatch || got.Verdict != auth.OK {
+	if got := r.Verify(auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock())); refusal != vrrp.Accepted || !r.Mismatch || got.Verdict != auth.OK {
 		t.Errorf("%v, mismatch %v, %v", refusal, r.Mismatch, got.Verdict)
 	}
 }
 
 func TestRefusedIsNotVerified(t *testing.T) {
 	r, _ := vrrp.Parse(vrrp.Packet{}, vrrp.Rules{})
-	if got := r.Verify(auth.NewVerifier(keys(t), time.Second, clock())); got.Verdict != auth.Malformed {
+	if got := r.Verify(auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock())); got.Verdict != auth.Malformed {
 		t.Errorf("verdict %v", got.Verdict)
 	}
 }
