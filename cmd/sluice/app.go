@@ -45,6 +45,8 @@ func newApp(e env) *cli.App {
 			drainCommand(g), disableCommand(g), enableCommand(g), weightCommand(g),
 			banCommand(g), unbanCommand(g), vipCommand(g),
 			settingsCommand(g),
+			banCommand(g), unbanCommand(g),
+			settingsCommand(g), importCommand(g),
 			versionCommand(g), completionCommand(g), completeCommand(g),
 		},
 	}
