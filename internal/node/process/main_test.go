@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
@@ -26,7 +27,8 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		roles := map[string]func() error{
-			Command: playNode, VIPCommand[0]: playVIP, "schedule": playSchedule, "urgent": playUrgent, "keep": playKeep, "heir": playHeir, "parent": playParent, "status": playStatus, "lock": playLock, "child": playChild, "inspect": playInspect,
+			Command: playNode, VIPCommand[0]: playVIP, "schedule": playSchedule, "urgent": playUrgent, "keep": playKeep, "heir": playHeir,
+			"plain": playPlain, "tick": playTick, "burn": playBurn, "parent": playParent, "status": playStatus, "lock": playLock, "child": playChild, "inspect": playInspect,
 			"mount": func() error { return mountBPFFS(os.Args[2]) },
 		}
 		if role, known := roles[os.Args[1]]; known {
@@ -177,6 +179,22 @@ func playUrgent() error {
 		err = errors.New(state.String())
 	}
 	return err
+}
+
+// playPlain starts playSchedule and playStatus as a vip process starts the
+// commands of an operator.
+func playPlain() error {
+	for _, role := range []string{"schedule", "status"} {
+		cmd := exec.Command("/proc/self/exe", role)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := StartPlain(cmd); err != nil {
+			return err
+		}
+		if err := cmd.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // playKeep locks its memory, "anyway" whatever the limit, and shows how much of

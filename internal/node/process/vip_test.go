@@ -92,7 +92,7 @@ func TestVIPLife(t *testing.T) {
 				t.Errorf("thread %d runs with %v, %v", tid, s, err)
 			}
 		}
-		if s, err := ReadSchedule(node); err != nil || s.Realtime || s.Nice != 0 {
+		if s, err := ReadSchedule(node); err != nil || s != ownSchedule(t) {
 			t.Errorf("the node runs with %v, %v", s, err)
 		}
 	})
@@ -276,6 +276,23 @@ func TestStuckVIP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// While the parent is stopped both children live on; it takes in later what
+// happened.
+func TestStoppedParent(t *testing.T) {
+	base := newBase(t)
+	r := parentBelow(t, base, "nobody", "dataplane", "failover")
+	vip, node := r.vip(1), r.node(1)
+	r.signal(syscall.SIGSTOP)
+	kill(t, vip, unix.SIGKILL)
+	eventually(t, "the end of the vip process", func() bool { return !lives(vip) })
+	if !lives(node) || len(r.pids("vip-ready")) != 1 {
+		t.Error("something happened while the parent was stopped")
+	}
+	r.signal(syscall.SIGCONT)
+	r.vip(2)
+	r.wantWords("ready", "vip-ready", "vip-ready")
 }
 
 // Whoever holds the place of the vip process and is none is named, and never
