@@ -26,8 +26,10 @@ type beats struct {
 	problem error
 
 	in, out uint64
-	refused map[string]uint64
-	logged  map[string]time.Duration
+	// unproven counts recent ones in a row that no key of ours made.
+	unproven int
+	refused  map[string]uint64
+	logged   map[string]time.Duration
 }
 
 type beatPeer struct {
@@ -143,7 +145,7 @@ func (b *beats) message(h election.Heartbeat) heartbeat.Message {
 	m := heartbeat.Message{
 		Cluster: b.c.plan.Name, Node: b.c.node, Term: h.Term, State: beatStates[h.State],
 		BasePriority: h.Priority, Priority: b.c.machine.Advertised(), Claim: h.Claim, Grant: h.Grant,
-		Generation: b.c.generation, VIPs: b.vips, Program: b.c.program,
+		Generation: b.c.generation, VIPs: b.vips, Program: b.c.program[:min(len(b.c.program), heartbeat.MaxProgram)],
 	}
 	for flag, set := range map[heartbeat.Flags]bool{
 		heartbeat.Healthy: h.Healthy, heartbeat.LinksOK: h.LinksOK, heartbeat.PingsOK: h.PingsOK, heartbeat.Synced: h.Synced,
@@ -173,9 +175,13 @@ func (b *beats) judge(now time.Duration, d segment.Datagram) {
 			if refusal == heartbeat.UnsupportedVersion {
 				p.link.LearnVersions(m.Versions)
 			}
+			if refusal == heartbeat.BadMAC || refusal == heartbeat.UnknownKey {
+				b.unproven++
+			}
 			b.refuse(now, p, refusal.String(), refusal.Advice())
 			return
 		}
+		b.unproven = 0
 		if m.Node != p.node {
 			b.refuse(now, p, "other_node", fmt.Sprintf("it says that it is %q: give each node its own heartbeat address", m.Node))
 			return

@@ -72,7 +72,7 @@ func (c *cluster) post2(f func(now time.Duration)) {
 }
 
 func (c *cluster) setOwner(active bool, until time.Duration) {
-	err := c.d.Owners.Set(c.vips, active, until)
+	err := c.words.Set(c.vips, active, until)
 	if err != nil && c.wordFault == nil {
 		c.log.Error("owner words not set", "error", err)
 	}
@@ -144,6 +144,11 @@ func (c *cluster) maintain(now time.Duration) time.Duration {
 	}
 	if now >= c.repairAt {
 		c.repairAt = now + tryAgain
+		if c.wordFault != nil && state != election.Active {
+			c.setOwner(false, 0)
+			c.machine.Local(now, c.local())
+			c.carryOut()
+		}
 		for _, l := range c.lans {
 			l.repair()
 		}

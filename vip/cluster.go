@@ -32,10 +32,11 @@ const (
 
 // cluster is a virtual cluster as it runs. The loop owns all but what is atomic.
 type cluster struct {
-	d    *Daemon
-	plan Cluster
-	log  *slog.Logger
-	vips []netip.Addr
+	d     *Daemon
+	plan  Cluster
+	log   *slog.Logger
+	vips  []netip.Addr
+	words Owners
 	// node is this gateway's name; program and generation are what peers are told.
 	node, program string
 	generation    uint64
@@ -72,7 +73,7 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	c := &cluster{
 		d: d, plan: p, log: d.Log.With("cluster", p.Name),
 		inbox: make(chan func(time.Duration), inboxSize), ending: make(chan bool, 1), ended: make(chan struct{}),
-		changed: make(chan Cluster, 1), links: map[string]string{}, changes: map[string]uint64{}, health: d.health,
+		changed: make(chan Cluster, 1), links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
 		node: d.plan.Node, program: d.plan.Version, generation: d.plan.Generation,
 	}
 	for _, v := range p.VIPs {
@@ -212,7 +213,7 @@ func (c *cluster) awake() time.Duration {
 // start begins the election: as active where a predecessor was that a moment ago.
 func (c *cluster) start(ctx context.Context) {
 	now := c.d.Now()
-	until, open, err := c.d.Owners.Open(c.vips)
+	until, open, err := c.words.Open(c.vips)
 	if err != nil {
 		c.wordFault = err
 	}
@@ -225,7 +226,7 @@ func (c *cluster) start(ctx context.Context) {
 		c.log.Info("taking over from an earlier process", "repaired", repaired)
 		c.machine.Adopt(now, until, c.local())
 	} else {
-		if err := c.d.Owners.Set(c.vips, false, 0); err != nil {
+		if err := c.words.Set(c.vips, false, 0); err != nil {
 			c.wordFault = err
 		}
 		if err := c.set.Prepare(); err != nil {
@@ -307,7 +308,7 @@ func (c *cluster) adopt(p Cluster) {
 	gone := slices.DeleteFunc(slices.Clone(c.vips), func(a netip.Addr) bool {
 		return slices.ContainsFunc(p.VIPs, func(v config.VIP) bool { return v.Addr.Addr() == a })
 	})
-	if err := c.d.Owners.Set(gone, false, 0); err != nil {
+	if err := c.words.Set(gone, false, 0); err != nil {
 		c.wordFault = err
 	}
 	c.plan, c.vips = p, nil

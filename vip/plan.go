@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"time"
 
 	"sluice/internal/config"
@@ -23,13 +24,16 @@ type Plan struct {
 	// Watchdog is how long the node process may be away before this gateway counts
 	// as unable to serve.
 	Watchdog time.Duration
+	// Steers says that there is a dataplane, which has owner words.
+	Steers   bool
 	Clusters []Cluster
 }
 
 // Cluster is a virtual cluster, and its secrets.
 type Cluster struct {
 	config.VirtualCluster
-	// AdvertKeys are the contents of the settings' key files, by id.
+	// AdvertKeys are the contents of the settings' key files, as ParseAdvertKey
+	// returns them, by id.
 	AdvertKeys map[uint8][]byte
 	// HeartbeatKey authenticates heartbeats; 32 bytes. Every gateway has the same.
 	HeartbeatKey []byte
@@ -43,7 +47,8 @@ type Health struct {
 	Synced map[string]bool
 }
 
-func (p Plan) check() error {
+// Check finds what cannot run.
+func (p Plan) Check() error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, c := range p.Clusters {
@@ -69,13 +74,23 @@ func (c Cluster) keys() (*auth.Keys, error) {
 	}
 	keys := map[uint8]auth.Key{}
 	for id, secret := range c.AdvertKeys {
-		key, err := auth.NewKey(secret)
+		key, err := auth.ParseKey(string(secret))
 		if err != nil {
 			return nil, fmt.Errorf("key %d of adverts: %v", id, err)
 		}
 		keys[id] = key
 	}
 	return auth.NewKeys(uint8(c.Auth.Send), keys)
+}
+
+// ParseAdvertKey reads the content of a key file: a key as text, hex behind "hex:",
+// and perhaps the end of a line.
+func ParseAdvertKey(text []byte) ([]byte, error) {
+	line := strings.TrimRight(string(text), "\r\n")
+	if _, err := auth.ParseKey(line); err != nil {
+		return nil, err
+	}
+	return []byte(line), nil
 }
 
 // alone says that there is no second gateway to take over.
@@ -106,7 +121,7 @@ func readPlan(dir string) (Plan, error) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return Plan{}, fmt.Errorf("read plan: %v", err)
 	}
-	if err := p.check(); err != nil {
+	if err := p.Check(); err != nil {
 		return Plan{}, fmt.Errorf("read plan: %v", err)
 	}
 	return p, nil

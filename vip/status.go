@@ -189,8 +189,8 @@ func (c *cluster) status(now time.Duration) ClusterStatus {
 		Faults: c.machine.Faults(), Changes: maps.Clone(c.changes), Lost: c.lost.Load(),
 		Pings: c.pings.status(), Alarms: c.alarms(now),
 	}
-	until, open, err := c.d.Owners.Open(c.vips)
-	open = err == nil && open && (until == 0 || now < until) || state == election.Active && c.d.Owners == Owners(noOwners{})
+	until, open, err := c.words.Open(c.vips)
+	open = err == nil && open && (until == 0 || now < until) || state == election.Active && c.words == Owners(noOwners{})
 	seen := map[string]bool{}
 	for _, v := range c.plan.VIPs {
 		mac := ""
@@ -276,6 +276,9 @@ func (c *cluster) alarms(now time.Duration) []AlarmStatus {
 		if l.counts.skewed {
 			list = append(list, AlarmStatus{"clock", l.at.Interface, "the clocks of this gateway and of the active one differ by more than the replay window", time.Now()})
 		}
+	}
+	if c.beats.unproven > 0 {
+		list = append(list, AlarmStatus{"heartbeat_refused", "", "heartbeats come that are not signed with our key", time.Now()})
 	}
 	for _, p := range c.beats.peers {
 		if s := c.beats.status(p); s.Alive && s.SettingsDiffer {

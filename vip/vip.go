@@ -63,6 +63,7 @@ type Daemon struct {
 	mu       sync.Mutex
 	ctx      context.Context
 	plan     Plan
+	words    Owners // those of the plan
 	clusters map[string]*cluster
 	health   Health
 	// nodeGone is when the node process was last connected; zero while it is, and
@@ -157,7 +158,7 @@ func (d *Daemon) stop(leave bool) {
 // and what both have goes on without a gap. An error tells what does not run of it;
 // the rest does.
 func (d *Daemon) Apply(plan Plan) error {
-	if err := plan.check(); err != nil {
+	if err := plan.Check(); err != nil {
 		return err
 	}
 	if err := writePlan(d.Directory, plan); err != nil {
@@ -173,6 +174,10 @@ func (d *Daemon) apply(plan Plan) error {
 		return errors.New("apply plan: the daemon does not run")
 	}
 	d.plan = plan
+	d.words = d.Owners
+	if !plan.Steers {
+		d.words = noOwners{}
+	}
 	var errs []error
 	wanted := map[string]bool{}
 	for _, p := range plan.Clusters {

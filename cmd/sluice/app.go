@@ -44,8 +44,6 @@ func newApp(e env) *cli.App {
 			statusCommand(g), showCommand(g), explainCommand(g),
 			drainCommand(g), disableCommand(g), enableCommand(g), weightCommand(g),
 			banCommand(g), unbanCommand(g), vipCommand(g),
-			settingsCommand(g),
-			banCommand(g), unbanCommand(g),
 			settingsCommand(g), importCommand(g),
 			versionCommand(g), completionCommand(g), completeCommand(g),
 		},

@@ -10,7 +10,6 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/control"
-	"sluice/internal/node/failover"
 	"sluice/vip"
 )
 
@@ -186,7 +185,3 @@ func (n *node) health(now *running) vip.Health {
 func (n *node) synced(c config.VirtualCluster) bool {
 	return len(c.Peers) == 0 || !c.Heartbeat.Enabled() || n.flowSynced(c.Name)
 }
-
-var _ Task = (*keepClusters)(nil)
-
-var _ = failover.ErrAway

@@ -63,16 +63,16 @@ func (n *node) History(ctx context.Context, q control.HistoryQuery) ([]control.S
 
 // Swap implements [control.FailoverSource].
 func (n *node) Swap(ctx context.Context, o control.VIPOrder) ([]control.VIPChange, error) {
-	return n.order(ctx, o, election.Swap)
+	return n.moveVIPs(ctx, o, election.Swap)
 }
 
 // Resign implements [control.FailoverSource].
 func (n *node) Resign(ctx context.Context, o control.VIPOrder) ([]control.VIPChange, error) {
-	return n.order(ctx, o, election.Resign)
+	return n.moveVIPs(ctx, o, election.Resign)
 }
 
-// order carries an order out for each cluster it names, after all were looked at.
-func (n *node) order(ctx context.Context, o control.VIPOrder, what election.Order) ([]control.VIPChange, error) {
+// moveVIPs carries an order out for each cluster it names, after all were looked at.
+func (n *node) moveVIPs(ctx context.Context, o control.VIPOrder, what election.Order) ([]control.VIPChange, error) {
 	s, err := n.vipStatus(ctx)
 	if err != nil {
 		return nil, awayError(err)

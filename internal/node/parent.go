@@ -42,7 +42,8 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 	}
 	return process.Run(ctx, process.Options{
 		Boot:      bootOf(file, s.Node),
-		Dataplane: len(s.Services) > 0 || s.Dataplane.Decap.Enabled(),
+		Dataplane: len(s.Services) > 0 || s.Dataplane.Decap.Enabled() || hasClusters(s),
+		Failover:  hasClusters(s),
 		DataNames: []string{settingsDir, steeringDir, clusterkey.Name},
 		RunNames:  []string{listenersSocket},
 		Check: func() error {

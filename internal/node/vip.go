@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"sluice/internal/node/failover"
 	"sluice/internal/node/process"
 )
 
@@ -24,7 +25,7 @@ type VIPOptions struct {
 	Args []string
 	// Log gets what happens; nil discards.
 	Log *slog.Logger
-	// Daemon is what it runs.
+	// Daemon is what it runs; nil is the elections.
 	Daemon VIPDaemon
 }
 
@@ -54,9 +55,14 @@ func RunVIP(ctx context.Context, o VIPOptions) error {
 	return err
 }
 
+// runDaemon holds the elections.
+func runDaemon(ctx context.Context, boot process.VIPBoot, log *slog.Logger, ready func()) error {
+	return failover.Run(ctx, boot, log, ready)
+}
+
 func runVIP(ctx context.Context, boot process.VIPBoot, daemon VIPDaemon, log *slog.Logger, reporter *process.Reporter, signals <-chan os.Signal) error {
 	if daemon == nil {
-		return errors.New("start the vip process: this program has none")
+		daemon = runDaemon
 	}
 	held, err := process.LockVIP(boot.State)
 	if err != nil {

@@ -46,6 +46,11 @@ func (m *Message) appendFields(b []byte) []byte {
 		b = append(append(b, fieldProg, 0), uint8(len(m.Program))) //nolint:gosec // checked
 		b = append(b, m.Program...)
 	}
+	if m.Claim != 0 || m.Grant != 0 {
+		b = append(b, fieldClaim, 0, claimSize)
+		b = binary.BigEndian.AppendUint32(b, m.Claim)
+		b = binary.BigEndian.AppendUint32(b, m.Grant)
+	}
 	if m.Echo.Boot != 0 {
 		b = append(b, fieldEcho, 0, echoSize)
 		b = binary.BigEndian.AppendUint64(b, uint64(m.Echo.Boot))

@@ -77,12 +77,12 @@ const (
 	LinksOK
 	// Synced: the flow table is as the peer's.
 	Synced
-	// Claim: I am about to take over.
-	Claim
+	// Ordered: the claim is an operator's order.
+	Ordered
 	// Resign: I give up, or have just done so.
 	Resign
 
-	known = Healthy | PingsOK | LinksOK | Synced | Claim | Resign
+	known = Healthy | PingsOK | LinksOK | Synced | Ordered | Resign
 )
 
 // Has says whether all of the given flags are set.
@@ -115,6 +115,10 @@ type Message struct {
 	State                  State
 	BasePriority, Priority uint8
 	Flags                  Flags
+	// Claim is the number of the sender's claim to the role of the active gateway, 0
+	// for none. Grant is the number of the receiver's claim that the sender consents
+	// to, 0 for none.
+	Claim, Grant uint32
 	// Pings are the ping items' results, at most [MaxPings].
 	Pings []Ping
 	// Generation is that of the sender's settings, VIPs a hash of its list.

@@ -31,7 +31,9 @@ const (
 	fieldPings = 1
 	fieldProg  = 2
 	fieldEcho  = 3
+	fieldClaim = 4
 	echoSize   = 29
+	claimSize  = 8
 )
 
 // maxAgo is the longest time that an echo can tell.
