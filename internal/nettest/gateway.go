@@ -1,7 +1,6 @@
 package nettest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +33,9 @@ func (p Pair) Like(a netip.Addr) netip.Addr {
 	}
 	return p.V6
 }
+
+// both are the addresses of both families, IPv4's first.
+func both(p Pair) []netip.Addr { return []netip.Addr{p.V4, p.V6} }
 
 // Gateway is a client, a gateway, a layer-3 switch and backends, each in a
 // namespace of its own and wired like this:
@@ -70,8 +72,8 @@ type Gateway struct {
 	// ClientAddr is the client's, the other two the gateway's own addresses.
 	ClientAddr, OutsideAddr, InsideAddr Pair
 
-	namespaces []*Namespace
-	mtu        int // 0 for the usual
+	group
+	mtu int // 0 for the usual
 }
 
 // Backend is one backend of a [Gateway].
@@ -139,6 +141,7 @@ func NewGateway(o GatewayOptions) (*Gateway, error) {
 		ClientAddr:  outside.pair(clientHost),
 		OutsideAddr: outside.pair(gatewayHost),
 		InsideAddr:  inside.pair(gatewayHost),
+		group:       group{name: o.Name},
 		mtu:         o.MTU,
 	}
 	if err := g.build(o); err != nil {
@@ -177,28 +180,4 @@ func (g *Gateway) Beside(b *Backend) (index int, own, its net.HardwareAddr, err 
 	own, noOwn := g.GW.MAC(InsideLink)
 	its, noIts := b.MAC(HostLink)
 	return index, own, its, errors.Join(noIndex, noOwn, noIts)
-}
-
-// Namespaces returns all of them, the switch first.
-func (g *Gateway) Namespaces() []*Namespace { return slices.Clone(g.namespaces) }
-
-// Settled returns when every link that is up carries packets, see
-// [Namespace.Settled]. A new gateway is settled; one whose link was taken down
-// and up again may not be.
-func (g *Gateway) Settled(ctx context.Context) error {
-	for _, n := range g.namespaces {
-		if err := n.Settled(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Close closes the namespaces with all that runs in them, see [Namespace.Close].
-func (g *Gateway) Close() error {
-	var errs []error
-	for _, n := range slices.Backward(g.namespaces) {
-		errs = append(errs, n.Close())
-	}
-	return errors.Join(errs...)
 }

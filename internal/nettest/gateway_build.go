@@ -2,7 +2,6 @@ package nettest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -30,25 +29,10 @@ func (g *Gateway) build(o GatewayOptions) error {
 	return g.Settled(ctx)
 }
 
-// namespace makes one of the gateway's namespaces and notes it for Close at once:
-// the next step may fail.
-func (g *Gateway) namespace(o GatewayOptions, label string) (*Namespace, error) {
-	name := ""
-	if o.Name != "" {
-		name = o.Name + "-" + label
-	}
-	n, err := New(name)
-	if err != nil {
-		return nil, err
-	}
-	g.namespaces = append(g.namespaces, n)
-	return n, nil
-}
-
 // buildSwitch makes the two bridges and the router between them. It comes first:
 // all others plug into it.
-func (g *Gateway) buildSwitch(o GatewayOptions) (err error) {
-	if g.Switch, err = g.namespace(o, "switch"); err != nil {
+func (g *Gateway) buildSwitch(GatewayOptions) (err error) {
+	if g.Switch, err = g.make("switch"); err != nil {
 		return err
 	}
 	if err := g.Switch.forward(); err != nil {
@@ -67,8 +51,8 @@ func (g *Gateway) buildSwitch(o GatewayOptions) (err error) {
 
 // buildClient gives the client a way to the backends through the gateway's
 // kernel, for tests that compare steering with plain forwarding.
-func (g *Gateway) buildClient(o GatewayOptions) (err error) {
-	if g.Client, err = g.namespace(o, "client"); err != nil {
+func (g *Gateway) buildClient(GatewayOptions) (err error) {
+	if g.Client, err = g.make("client"); err != nil {
 		return err
 	}
 	if err := g.connect(g.Client, HostLink, outsideBridge, "client", outside.prefixes(clientHost)); err != nil {
@@ -85,7 +69,7 @@ func (g *Gateway) buildClient(o GatewayOptions) (err error) {
 // buildGateway puts XDP_PASS on the far ends of both links, so that whatever the
 // gateway's own program sends by XDP arrives.
 func (g *Gateway) buildGateway(o GatewayOptions) (err error) {
-	if g.GW, err = g.namespace(o, "gw"); err != nil {
+	if g.GW, err = g.make("gw"); err != nil {
 		return err
 	}
 	if err := g.GW.forward(); err != nil {
@@ -113,7 +97,7 @@ func (g *Gateway) buildGateway(o GatewayOptions) (err error) {
 func (g *Gateway) buildBackends(o GatewayOptions) error {
 	for i := range o.Backends {
 		label := fmt.Sprintf("b%d", i+1)
-		n, err := g.namespace(o, label)
+		n, err := g.make(label)
 		if err != nil {
 			return err
 		}
@@ -173,18 +157,7 @@ func (b *Backend) holdVIPs(vips []netip.Addr) error {
 
 // connect plugs a host into a bridge of the switch.
 func (g *Gateway) connect(n *Namespace, link, bridge, port string, addrs []netip.Prefix) error {
-	if err := Veth(n, link, g.Switch, port); err != nil {
-		return err
-	}
-	if err := g.Switch.Plug(bridge, port); err != nil {
-		return err
-	}
-	if g.mtu != 0 {
-		if err := errors.Join(n.SetMTU(link, g.mtu), g.Switch.SetMTU(port, g.mtu)); err != nil {
-			return err
-		}
-	}
-	return n.addAddrs(link, addrs)
+	return connect(n, link, outlet{in: g.Switch, bridge: bridge, port: port, mtu: g.mtu}, addrs)
 }
 
 func (n *Namespace) addAddrs(link string, addrs []netip.Prefix) error {

@@ -23,8 +23,6 @@ func received(t *testing.T, n *Namespace, link string) uint64 {
 	return l.Attrs().Statistics.RxPackets
 }
 
-func both(p Pair) []netip.Addr { return []netip.Addr{p.V4, p.V6} }
-
 func TestGatewayForwardsBothWays(t *testing.T) {
 	g := GatewayForTest(t, GatewayOptions{})
 	if len(g.Backends) != 3 || len(g.VIPs) != 2 || len(g.Namespaces()) != 6 {

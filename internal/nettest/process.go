@@ -18,10 +18,21 @@ const grace = 500 * time.Millisecond
 // left. The namespace is ours, so whoever is in it was started for us, by us or
 // by an operator in the lab.
 func endProcesses(id nsID) error {
+	return signalUntilGone(id, unix.SIGTERM, unix.SIGKILL, unix.SIGKILL)
+}
+
+// killAll kills every process inside without a warning. Who forks meanwhile is
+// found the next time.
+func killAll(id nsID) error {
+	return signalUntilGone(id, unix.SIGKILL, unix.SIGKILL, unix.SIGKILL)
+}
+
+// signalUntilGone sends one signal after the other to whoever is left.
+func signalUntilGone(id nsID, signals ...unix.Signal) error {
 	if err := expendable(id); err != nil {
 		return err
 	}
-	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGKILL, unix.SIGKILL} {
+	for _, signal := range signals {
 		found, err := processesIn(id)
 		if err != nil || len(found) == 0 {
 			return err
