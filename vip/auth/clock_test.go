@@ -161,3 +161,18 @@ func TestReanchorBack(t *testing.T) {
 		p.want(step.String()+" to others", p.verify(p.send()), auth.OK, false)
 	}
 }
+
+// Whoever can set back our wall clock cannot make recordings of a dead sender
+// count as its word.
+func TestWallSetBackForReplay(t *testing.T) {
+	p := newPair(t)
+	early := p.send()
+	p.want("early", p.verify(early), auth.OK, false)
+	for range 600 {
+		pass(time.Second, p.there, p.here)
+		p.want("alive", p.verify(p.send()), auth.OK, false)
+	}
+	p.here.pass(time.Minute)
+	p.here.step(-11 * time.Minute)
+	p.want("recording", p.verify(early), auth.Replayed, false)
+}
