@@ -45,8 +45,7 @@ func (c *Clock) Wall() time.Time { return c.wall().Round(0) }
 // stepped since the anchor, or how long a virtual machine was stopped.
 func (c *Clock) Drift() time.Duration { return c.Wall().Sub(c.Steady()) }
 
-// Reanchor sets the steady time to the wall's. A signer goes on growing even if
-// that is a step back. Do this only where a wrong start is to be forgiven: on a
+// Reanchor sets the steady time to the wall's. Do this only where a wrong start is to be forgiven: on a
 // backup whose [Clock.Drift] has stayed beyond the window, so that what it sends
 // as active will be fresh for others. Never do it on an active: a jump forward
 // makes its adverts stale for those whose clocks did not jump.

@@ -78,7 +78,7 @@ func TestHeldBack(t *testing.T) {
 
 // A machine that was stopped has both clocks behind. It understands the others
 // again as soon as its wall clock is right, and is understood once it has
-// anchored anew; its sequence never goes back.
+// anchored anew.
 func TestStoppedMachine(t *testing.T) {
 	p := newPair(t)
 	p.want("before", p.verify(p.send()), auth.OK, false)
@@ -99,9 +99,6 @@ func TestStoppedMachine(t *testing.T) {
 	p.want("not running there", p.verify(p.send()), auth.NotFresh, false)
 	there.Reanchor()
 	p.want("anchored anew", p.verify(p.send()), auth.OK, false)
-	p.there.step(-time.Hour)
-	there.Reanchor()
-	p.want("anchored too early", p.verify(p.send()), auth.OK, false)
 	if d := there.Drift(); d != 0 {
 		t.Errorf("drift %v", d)
 	}
@@ -116,4 +113,66 @@ func TestSystemClock(t *testing.T) {
 	if after := c.Steady(); after.Before(before) {
 		t.Errorf("went back from %v to %v", before, after)
 	}
+}
+
+// Senders that follow their wall clocks are understood again within a window
+// after both clocks were set wrong and right again, and meanwhile it is known
+// that they live. Nothing from before breaks in on them.
+func TestStrandedMark(t *testing.T) {
+	p := newPair(t)
+	early := p.send()
+	pass(time.Second, p.there, p.here)
+	p.want("before", p.verify(p.send()), auth.OK, false)
+	for _, w := range []*world{p.there, p.here} {
+		w.step(time.Hour)
+	}
+	p.restartThere()
+	p.want("both set wrong", p.verify(p.send()), auth.OK, false)
+	p.want("recording from before", p.verify(early), auth.Replayed, false)
+	p.here.step(-time.Hour)
+	p.want("recording while ahead", p.verify(early), auth.NotFresh, false)
+	p.want("the same again", p.verify(early), auth.Replayed, false)
+	p.there.step(-time.Hour)
+	p.restartThere()
+	for range 50 {
+		pass(100*time.Millisecond, p.there, p.here)
+		p.want("both set right", p.verify(p.send()), auth.NotFresh, false)
+	}
+	for range 50 {
+		pass(100*time.Millisecond, p.there, p.here)
+		p.want("after a window", p.verify(p.send()), auth.OK, false)
+	}
+	p.want("recording at last", p.verify(early), auth.Replayed, false)
+}
+
+// A signer whose clock is anchored back a little goes on growing; far back, it
+// follows the clock.
+func TestReanchorBack(t *testing.T) {
+	for step, want := range map[time.Duration]auth.Verdict{-time.Second: auth.OK, -4 * time.Second: auth.OK, -time.Hour: auth.Replayed} {
+		p := newPair(t)
+		there := p.there.clock()
+		p.signer = auth.NewSigner(keySet(t, 1, map[uint8][]byte{1: secret}), there)
+		p.want("before", p.verify(p.send()), auth.OK, false)
+		p.there.step(step)
+		there.Reanchor()
+		p.want(step.String(), p.verify(p.send()), want, false)
+		p.restartHere()
+		p.here.step(step)
+		p.want(step.String()+" to others", p.verify(p.send()), auth.OK, false)
+	}
+}
+
+// Whoever can set back our wall clock cannot make recordings of a dead sender
+// count as its word.
+func TestWallSetBackForReplay(t *testing.T) {
+	p := newPair(t)
+	early := p.send()
+	p.want("early", p.verify(early), auth.OK, false)
+	for range 600 {
+		pass(time.Second, p.there, p.here)
+		p.want("alive", p.verify(p.send()), auth.OK, false)
+	}
+	p.here.pass(time.Minute)
+	p.here.step(-11 * time.Minute)
+	p.want("recording", p.verify(early), auth.Replayed, false)
 }

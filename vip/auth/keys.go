@@ -76,7 +76,7 @@ func (k *Keys) Check(trailer, pseudo []byte, parts ...[]byte) Verdict {
 	switch {
 	case len(trailer) == 0:
 		return MissingTrailer
-	case len(trailer) != TrailerSize || trailer[0] != trailerType || trailer[atKey] == 0:
+	case len(trailer) != TrailerSize || trailer[0] != trailerType || trailer[atKey] == 0 || trailer[2] != 0 || trailer[3] != 0:
 		return Malformed
 	case k.known[trailer[atKey]] == nil:
 		return UnknownKey

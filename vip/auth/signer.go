@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 )
 
 // Signer makes the trailers of one stream of messages: the receivers of one
@@ -41,11 +42,16 @@ func (s *Signer) Append(b, pseudo []byte, parts ...[]byte) []byte {
 	return append(b, mac[:]...)
 }
 
+// resetAfter is how far the last sequence may be ahead of a clock that was set
+// back, before the sequence goes back as well. It is the shortest default window:
+// receivers would find the sequence stale until the clock has caught up.
+const resetAfter = 5 * time.Second
+
 // next is the clock's sequence, or the one after the last where the clock has
-// not moved on, or was set back.
+// not moved on, or was anchored a little earlier.
 func (s *Signer) next() Sequence {
 	sequence := sequenceAt(s.clock.Steady())
-	if s.used && !sequence.After(s.last) {
+	if s.used && !sequence.After(s.last) && s.last.Since(sequence) <= resetAfter {
 		sequence = s.last + 1
 	}
 	s.last, s.used = sequence, true

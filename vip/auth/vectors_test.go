@@ -82,8 +82,7 @@ func keySet(t testing.TB, current uint8, keys map[uint8][]byte) *auth.Keys {
 	return set
 }
 
-// Signing gives the bytes of an independent implementation. They stand in for
-// the vectors of the draft's appendix, which are not among them.
+// Signing gives the bytes of an independent implementation.
 func TestVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.name, func(t *testing.T) {

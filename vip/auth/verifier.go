@@ -37,18 +37,6 @@ type Verifier struct {
 	senders map[netip.Addr]*sender
 }
 
-// sender is what is known of one source address.
-type sender struct {
-	heard time.Time // steady time of the last message of either kind
-	// last is the sequence of the last message that was OK, at the steady time
-	// proven; nothing has been OK while proven is zero.
-	last   Sequence
-	proven time.Time
-	// stale is the sequence of the last message that was not fresh.
-	stale    Sequence
-	hasStale bool
-}
-
 // NewVerifier makes a verifier; see [DefaultWindow] for the window.
 func NewVerifier(keys *Keys, window time.Duration, clock *Clock) *Verifier {
 	v := &Verifier{clock: clock, senders: map[netip.Addr]*sender{}}
@@ -88,9 +76,9 @@ func (v *Verifier) judge(r *Result, from netip.Addr, sequence Sequence) {
 	switch {
 	case s == nil:
 		r.Verdict = TooManySenders
-	case !s.proven.IsZero() && !sequence.After(s.last):
+	case !s.proven.IsZero() && !sequence.After(s.last) && !(fresh && v.stranded(s, now)):
 		r.Verdict = Replayed
-	case fresh || s.continues(sequence, now, v.window):
+	case fresh && s.mayBegin(sequence, now, v.window) || s.continues(sequence, now, v.window):
 		r.Skewed = !fresh
 		s.last, s.proven = sequence, now
 	case s.hasStale && !sequence.After(s.stale):
@@ -115,11 +103,11 @@ func (v *Verifier) skew(sequence Sequence, now time.Time) (time.Duration, bool) 
 	return skew, sequence.Since(sequenceAt(v.clock.Wall())).Abs() <= v.window
 }
 
-// continues says whether a sequence follows the sender's last without a gap, by
-// its clock and by ours: the sender has been with us all the time, and it is
-// only that the clocks have come apart.
-func (s *sender) continues(sequence Sequence, now time.Time, window time.Duration) bool {
-	return !s.proven.IsZero() && sequence.Since(s.last) <= window && now.Sub(s.proven) <= window
+// stranded says whether a sender's last sequence is out of the window in the
+// future: it was fresh by a clock that has been set back since.
+func (v *Verifier) stranded(s *sender, now time.Time) bool {
+	_, near := v.skew(s.last, now)
+	return !near && s.last.After(sequenceAt(now))
 }
 
 // sender returns what is known of an address, making room for a new one by

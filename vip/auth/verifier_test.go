@@ -69,6 +69,8 @@ func TestVerifyTampered(t *testing.T) {
 			want = auth.Malformed
 		case bit < 16:
 			want = auth.UnknownKey
+		case bit < 32: // reserved
+			want = auth.Malformed
 		}
 		p.want("flipped bit", p.verify(bad), want, false)
 	}

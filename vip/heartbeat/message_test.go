@@ -190,3 +190,19 @@ func TestHashVIPs(t *testing.T) {
 		}
 	}
 }
+
+func TestHeartbeatAllocates(t *testing.T) {
+	v, with, set := vectors(t)[1], signer(), authtest.Keys()
+	var b []byte
+	if n := testing.AllocsPerRun(1000, func() {
+		var err error
+		if b, err = heartbeat.Append(b[:0], &v.message, 1, v.path, with); err != nil {
+			t.Fatal(err)
+		}
+		if _, refusal := heartbeat.Parse(b, v.path, v.message.Cluster, set); refusal != heartbeat.Accepted {
+			t.Fatal(refusal)
+		}
+	}); n > 12 {
+		t.Errorf("%v allocations for a heartbeat sent and understood", n)
+	}
+}

@@ -96,7 +96,7 @@ func TestRefusals(t *testing.T) {
 func TestDamage(t *testing.T) {
 	for _, v := range vectors(t) {
 		covered := len(v.payload)
-		if v.signed && v.path.Source.Is4() {
+		if v.signed() && v.path.Source.Is4() {
 			covered -= auth.TrailerSize
 		}
 		for bit := range 8 * covered {
@@ -112,7 +112,7 @@ func TestDamage(t *testing.T) {
 			_, refusal := vrrp.Parse(p, vrrp.Rules{})
 			// IPv4's checksum leaves the trailer out, so that without it there is
 			// an unsigned advert.
-			stripped := v.signed && n == len(v.payload)-auth.TrailerSize
+			stripped := v.signed() && n == len(v.payload)-auth.TrailerSize
 			if refusal == vrrp.Accepted && !stripped {
 				t.Errorf("%s: took the first %d bytes", v.name, n)
 			}

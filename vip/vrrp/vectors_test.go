@@ -22,9 +22,13 @@ type vector struct {
 	path    vrrp.Path
 	dialect vrrp.Dialect
 	advert  vrrp.Advert
-	signed  bool
 	payload []byte
+	// keyID and signedAt say how it is signed; 0 stands for not at all.
+	keyID    uint8
+	signedAt int64
 }
+
+func (v vector) signed() bool { return v.keyID != 0 }
 
 // vectors are the rows of testdata/vectors.txt, which testdata/vectors.py made.
 func vectors(t testing.TB) []vector {
@@ -36,7 +40,9 @@ func vectors(t testing.TB) []vector {
 	var list []vector
 	for line := range strings.Lines(string(text)) {
 		f := strings.Split(strings.TrimSpace(line), " ")
-		v := vector{name: f[0], path: path(f[1], f[2]), signed: f[9] == "yes", payload: unhex(t, f[10])}
+		v := vector{name: f[0], path: path(f[1], f[2]), payload: unhex(t, f[10])}
+		id, at, _ := strings.Cut(f[9], "@")
+		v.keyID, v.signedAt = uint8(number(t, id)), int64(number(t, at))
 		if f[3] == "pseudo" {
 			v.dialect = vrrp.WithPseudoHeader
 		}
@@ -83,10 +89,15 @@ func number(t testing.TB, s string) int {
 }
 
 func (v vector) signer() *auth.Signer {
-	if !v.signed {
+	if !v.signed() {
 		return nil
 	}
-	return auth.NewSigner(authtest.Keys(), authtest.Clock())
+	return auth.NewSigner(authtest.KeysOf(v.keyID), authtest.ClockAt(v.signedAt))
+}
+
+// verifier knows no sender, and takes only what is signed as the vector is.
+func (v vector) verifier() *auth.Verifier {
+	return auth.NewVerifier(authtest.KeysOf(max(v.keyID, 1)), time.Second, authtest.ClockAt(v.signedAt))
 }
 
 func (v vector) packet() vrrp.Packet {
@@ -97,7 +108,8 @@ func same(a, b vrrp.Advert) bool {
 	return a.Version == b.Version && a.VRID == b.VRID && a.Priority == b.Priority && a.Interval == b.Interval && slices.Equal(a.Addresses, b.Addresses)
 }
 
-// Both ways from the same row: what is sent, and what is understood.
+// Both ways from the same row: what is sent, and what is understood. The appendix
+// rows are the draft's vectors.
 func TestVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.name, func(t *testing.T) {
@@ -105,18 +117,18 @@ func TestVectors(t *testing.T) {
 			if want := append([]byte("before"), v.payload...); err != nil || !bytes.Equal(made, want) {
 				t.Errorf("made\n%x, want\n%x; %v", made, want, err)
 			}
-			if n := v.advert.Size(v.signed); n != len(v.payload) {
+			if n := v.advert.Size(v.signed()); n != len(v.payload) {
 				t.Errorf("size %d, want %d", n, len(v.payload))
 			}
 			r, refusal := vrrp.Parse(v.packet(), vrrp.Rules{Dialect: v.dialect})
-			if refusal != vrrp.Accepted || !same(r.Advert, v.advert) || r.Mismatch || r.Signed() != v.signed {
+			if refusal != vrrp.Accepted || !same(r.Advert, v.advert) || r.Mismatch || r.Signed() != v.signed() {
 				t.Errorf("%v: understood %+v", refusal, r)
 			}
 			want := auth.MissingTrailer
-			if v.signed {
+			if v.signed() {
 				want = auth.OK
 			}
-			if got := r.Verify(auth.NewVerifier(authtest.Keys(), time.Second, authtest.Clock())); got.Verdict != want {
+			if got := r.Verify(v.verifier()); got.Verdict != want {
 				t.Errorf("verdict %v, want %v", got.Verdict, want)
 			}
 		})

@@ -144,3 +144,21 @@ func TestRefusedIsNotVerified(t *testing.T) {
 		t.Errorf("verdict %v", got.Verdict)
 	}
 }
+
+func TestAdvertAllocates(t *testing.T) {
+	v := find(t, "v3_ipv6_signed")
+	signer, verifier := v.signer(), v.verifier()
+	var b []byte
+	if n := testing.AllocsPerRun(1000, func() {
+		var err error
+		if b, err = vrrp.Append(b[:0], &v.advert, v.path, v.dialect, signer); err != nil {
+			t.Fatal(err)
+		}
+		r, refusal := vrrp.Parse(vrrp.Packet{Path: v.path, HopLimit: 255, Payload: b}, vrrp.Rules{})
+		if got := r.Verify(verifier); refusal != vrrp.Accepted || got.Verdict != auth.OK {
+			t.Fatal(refusal, got.Verdict)
+		}
+	}); n > 8 {
+		t.Errorf("%v allocations for an advert sent and verified", n)
+	}
+}

@@ -9,11 +9,12 @@ import (
 	"sluice/vip/auth"
 )
 
-// KeyID is the id of the only key of [Keys].
-const KeyID = 7
+// Keys is a set of the one key 00 01 … 1f under id 7, by which most of testdata
+// is signed.
+func Keys() *auth.Keys { return KeysOf(7) }
 
-// Keys is a set of the one key 00 01 … 1f, with which testdata is signed.
-func Keys() *auth.Keys {
+// KeysOf has the same key under another id, 1 to 255.
+func KeysOf(id uint8) *auth.Keys {
 	secret := make([]byte, auth.MinKey)
 	for i := range secret {
 		secret[i] = byte(i)
@@ -22,16 +23,19 @@ func Keys() *auth.Keys {
 	if err != nil {
 		panic(err)
 	}
-	keys, err := auth.NewKeys(KeyID, map[uint8]auth.Key{KeyID: key})
+	keys, err := auth.NewKeys(id, map[uint8]auth.Key{id: key})
 	if err != nil {
 		panic(err)
 	}
 	return keys
 }
 
-// Clock stands still at the instant at which testdata is signed.
-func Clock() *auth.Clock {
-	return auth.NewClock(func() time.Time { return time.Unix(1782432000, 500_000_000) }, func() time.Duration { return 0 })
+// Clock stands still at the instant at which most of testdata is signed.
+func Clock() *auth.Clock { return ClockAt(1782432000) }
+
+// ClockAt stands still half a second after a whole one of Unix time.
+func ClockAt(seconds int64) *auth.Clock {
+	return auth.NewClock(func() time.Time { return time.Unix(seconds, 500_000_000) }, func() time.Duration { return 0 })
 }
 
 // Mutate damages bytes in place in one to three of many ways: bits, bytes, cuts,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Prints vectors.txt: trailers of draft-cassen-vrrp-auth-hmac, made without the
-code under test. They are not the draft's own: its appendix was not at hand.
+code under test. The draft's own vectors are whole adverts: see vip/vrrp.
 
 Columns: name, key, key id, pseudo header, message, seconds, fraction, counter,
 trailer; everything but the names and decimal numbers in hex.
