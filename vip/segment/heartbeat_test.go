@@ -25,7 +25,7 @@ type link struct {
 func (w *world) heartbeat(t *testing.T, host int, addr netip.Addr, peers ...netip.Addr) *link {
 	t.Helper()
 	l := &link{heard: make(chan Datagram, 256)}
-	o := HeartbeatOptions{Interface: lan, Addr: netip.AddrPortFrom(addr, port), Receive: func(d Datagram) { l.heard <- d }}
+	o := HeartbeatOptions{Interface: lan, Addr: netip.AddrPortFrom(addr, port), Receive: func(d Datagram) { offer(l.heard, d) }}
 	for _, p := range peers {
 		o.Peers = append(o.Peers, netip.AddrPortFrom(p, port))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,18 +45,18 @@ func TestKeepalived(t *testing.T) {
 			if p.TTL != 255 || len(p.Payload) < 8 || p.Payload[0] != byte(c.version<<4|1) || p.Payload[1] != 51 || p.Payload[2] != 100 {
 				t.Fatalf("heard %+v", p)
 			}
-			for !log.has("Entering BACKUP STATE") {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			// It enters BACKUP STATE when it starts, too: this is the reason.
+			for !log.has("with higher priority 200, ours 100") {
 				to := a.Destinations()[0]
 				must(t, a.Send(to, handmade(c.version, a.Source(), to)))
-				select {
-				case <-t.Context().Done():
-					t.Fatal("it does not step down")
-				case <-time.After(100 * time.Millisecond):
-				}
+				<-tick.C
 				if log.after(20 * time.Second) {
 					t.Fatalf("it does not step down; its log:\n%s", log)
 				}
 			}
+			eventually(t, "it is backup", func() bool { return log.last("Entering ", "BACKUP STATE") })
 		})
 	}
 }
@@ -149,6 +150,13 @@ func (l *logBook) has(words string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return bytes.Contains(l.text.Bytes(), []byte(words))
+}
+
+// last says whether what follows the last of the words begins with a text.
+func (l *logBook) last(words, text string) bool {
+	all := l.String()
+	at := strings.LastIndex(all, words)
+	return at >= 0 && strings.HasPrefix(all[at+len(words):], text)
 }
 
 // String is all that was said.
