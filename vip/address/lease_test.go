@@ -244,6 +244,21 @@ func TestAfterAKill(t *testing.T) {
 				t.Errorf("held: %v", s.held())
 			}
 		})
+		t.Run(name+", on another interface", func(t *testing.T) {
+			n := gateway(t)
+			killed(t, n, args...)
+			moved := plan()
+			for i := range moved.VIPs {
+				moved.VIPs[i].Interface = inside
+			}
+			s := keep(t, n, moved)
+			s.do(s.Prepare)
+			wantNoVIP(t, n, moved)
+			s.do(s.Take)
+			if sc := see(t, n); !s.held() || sc.has(mustIndex(t, n, outside), vip4.Addr()) {
+				t.Errorf("held: %v; %v", s.held(), sc.addrs)
+			}
+		})
 		t.Run(name+", another plan", func(t *testing.T) {
 			n := gateway(t)
 			killed(t, n, args...)

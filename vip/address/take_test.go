@@ -205,10 +205,17 @@ func TestBackupSendsNothingFromVirtualMAC(t *testing.T) {
 			}
 			s.do(s.Announce)
 			twoSeconds(t, l.gw[0])
+			wantNoVIP(t, l.gw[0], samplePlan())
 			for _, frames := range captures {
 				for _, frame := range frames() {
 					t.Errorf("a frame left the backup: %x", frame)
 				}
+			}
+			// The active one does speak, of its own accord, and is heard.
+			s.do(s.Take)
+			twoSeconds(t, l.gw[0])
+			if len(captures[1]()) == 0 {
+				t.Error("nothing was heard of the active gateway either: nothing is proved")
 			}
 		})
 	}
