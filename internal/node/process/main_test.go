@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // playNode is a node without a dataplane. It notes what it meets in a file of
-// its data directory, and a file "fail" there makes it fail.
+// its data directory. A file "fail" there makes it fail, one "slow" never ready.
 func playNode() error {
 	boot, err := ParseBoot(os.Args[2:])
 	if err != nil {
@@ -72,6 +72,11 @@ func playNode() error {
 	}
 	defer l.Close()
 	tellFailover(boot.DataDir, reporter)
+	if _, err := os.Stat(filepath.Join(boot.DataDir, "slow")); err == nil {
+		note(boot.DataDir, "slow")
+		<-signals
+		return nil
+	}
 	note(boot.DataDir, "ready")
 	reporter.Ready()
 	reporter.Alive()
@@ -99,7 +104,8 @@ func tellFailover(data string, reporter *Reporter) {
 }
 
 // playVIP is a vip process without VIPs: it notes what it meets as playNode does.
-// In the data directory a file "vip-fail" makes it fail, one "vip-stubborn" deaf.
+// In the data directory a file "vip-fail" makes it fail, one "vip-stubborn" deaf,
+// and one "vip-young" keeps it from taking its lock.
 func playVIP() error {
 	boot, err := ParseVIPBoot(os.Args[1+len(VIPCommand):])
 	if err != nil {
@@ -113,6 +119,11 @@ func playVIP() error {
 		note(data, "vip-failed")
 		reporter.Failed(errors.New(string(text)))
 		os.Exit(1)
+	}
+	if _, err := os.Stat(filepath.Join(data, "vip-young")); err == nil {
+		note(data, "vip-young")
+		<-signals
+		return nil
 	}
 	held, err := LockVIP(boot.State)
 	if err != nil {
@@ -253,7 +264,7 @@ func playParent() error {
 		Boot:      boot,
 		Dataplane: slices.Contains(os.Args[4:], "dataplane"),
 		Failover:  slices.Contains(os.Args[4:], "failover"),
-		DataNames: []string{"journal", "fail", "failover", "vip-fail", "vip-stubborn"},
+		DataNames: []string{"journal", "fail", "slow", "failover", "vip-fail", "vip-stubborn", "vip-young"},
 		Check: func() error {
 			if _, err := os.Stat(filepath.Join(base, "broken")); err == nil {
 				return errors.New("settings are broken")

@@ -50,3 +50,21 @@ func TestMemlockLimitComesBack(t *testing.T) {
 		t.Errorf("the limit is %+v, was %+v, %v; called %t", after, before, err, called)
 	}
 }
+
+// Whether this machine lets us or not, it is clear which.
+func TestSpare(t *testing.T) {
+	other := startRole(t, "child")
+	pid := other.Process.Pid
+	err := spare(pid)
+	text, readErr := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/oom_score_adj")
+	if readErr != nil {
+		t.Fatal(readErr)
+	}
+	if spared := strings.TrimSpace(string(text)) == "-900"; spared != (err == nil) || err != nil && !strings.Contains(err.Error(), "CAP_SYS_RESOURCE") {
+		t.Errorf("oom_score_adj is %s, %v", text, err)
+	}
+	other.end()
+	if err := spare(pid); err != nil {
+		t.Errorf("of one that has ended: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -161,6 +163,43 @@ func TestVIPOfAParentWithoutFailover(t *testing.T) {
 	second.wantWords("ready", "vip-ready", "end", "ready", "vip-resign")
 }
 
+// A real stop gives VIPs up, whoever's child has them.
+func TestStopWhileAnOldVIPIsLeft(t *testing.T) {
+	base := newBase(t)
+	first := parentBelow(t, base, "nobody", "dataplane", "failover")
+	orphan := first.vip(1)
+	first.signal(syscall.SIGKILL)
+	<-first.exited
+	put(t, base, "slow", "")
+	second := parentBelow(t, base, "nobody", "dataplane", "failover")
+	eventually(t, "a node that starts", func() bool { return len(second.pids("slow")) == 1 })
+	if !lives(orphan) {
+		t.Error("the vip process was ended before another could follow it")
+	}
+	second.signal(syscall.SIGTERM)
+	if code := second.ended(); code != 0 || lives(orphan) {
+		t.Errorf("exit %d, the orphan lives: %t", code, lives(orphan))
+	}
+	second.wantWords("ready", "vip-ready", "end", "slow", "vip-resign", "detach")
+}
+
+// One that is too young to be found is replaced with the program all the same.
+func TestYoungVIPIsReplacedWithTheProgram(t *testing.T) {
+	base := newBase(t)
+	put(t, base, "vip-young", "")
+	r := parentBelow(t, base, "nobody", "dataplane", "failover")
+	eventually(t, "the young one", func() bool { return len(r.pids("vip-young")) == 1 })
+	young := r.pids("vip-young")[0]
+	if err := os.Remove(filepath.Join(base, "data", "vip-young")); err != nil {
+		t.Fatal(err)
+	}
+	r.signal(syscall.SIGUSR2)
+	r.vip(1)
+	if lives(young) {
+		t.Error("two vip processes run")
+	}
+}
+
 func TestVIPIsReplacedWithTheProgram(t *testing.T) {
 	base := newBase(t)
 	r := parentBelow(t, base, "nobody", "dataplane", "failover")
@@ -240,6 +279,20 @@ func TestVIPCrashLoop(t *testing.T) {
 	r.vip(1)
 	if !lives(node) || len(r.pids("ready")) != 1 {
 		t.Error("the node was started again")
+	}
+}
+
+// A pause between two starts is kept, also when a node becomes ready meanwhile.
+func TestNoVIPBeforeItsTime(t *testing.T) {
+	boot := bootBelow(t.TempDir())
+	p := newParent(Options{Boot: boot, Dataplane: true, Failover: true, Log: slog.New(slog.DiscardHandler)}, "sluice")
+	p.everReady = true
+	p.vip.confinement = confinement{uid: os.Geteuid(), gid: os.Getegid()}
+	p.vip.restart = make(chan time.Time)
+	p.settleVIP()
+	if c := p.vip.child; c != nil {
+		t.Error("it was started before its time")
+		p.await(c, stopPatience)
 	}
 }
 
