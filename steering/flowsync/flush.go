@@ -17,6 +17,9 @@ const (
 // flush tells what changed. It is looked up now: of several changes of a flow
 // only the last is told.
 func (s *session) flush() error {
+	if err := s.offer(); err != nil {
+		return err
+	}
 	keys, since := s.p.take()
 	for key := range s.open {
 		if len(keys) == 0 {
@@ -44,9 +47,9 @@ type told struct {
 }
 
 func (s *session) change(keys []Key, since time.Time) error {
-	flows, err := s.p.sync.opt.Table.Lookup(keys)
+	flows, err := s.lookup(keys)
 	if err != nil {
-		return fmt.Errorf("look changed flows up: %w", err)
+		return err
 	}
 	missing := make(map[Key]bool, len(keys))
 	for _, key := range keys {
@@ -70,6 +73,20 @@ func (s *session) change(keys []Key, since time.Time) error {
 		}
 	}
 	return s.tellChanges(by, since)
+}
+
+// lookup returns flows as they are in the terms that the peer was told.
+func (s *session) lookup(keys []Key) ([]Flow, error) {
+	for {
+		told := s.seen
+		flows, err := s.p.sync.opt.Table.Lookup(keys)
+		if err != nil {
+			return nil, fmt.Errorf("look changed flows up: %w", err)
+		}
+		if err := s.offer(); err != nil || s.seen == told {
+			return flows, err
+		}
+	}
 }
 
 func of(by map[*offered]*told, o *offered) *told {

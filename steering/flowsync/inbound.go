@@ -203,7 +203,7 @@ func (in *inbound) offer(m wire.Offer) error {
 // any more, the peer is told.
 func (in *inbound) taken(index uint16) *incoming {
 	o := in.offers[index]
-	if o == nil || o.refused != 0 {
+	if in.over || o == nil || o.refused != 0 {
 		return nil
 	}
 	if o.refused = in.sync.roles.admit(in, o.Name, o.Term); o.refused != 0 {

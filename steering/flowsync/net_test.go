@@ -75,7 +75,9 @@ func (l *fakeListener) Close() error {
 	return nil
 }
 
-func (l *fakeListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.addr, 8021)) }
+func (l *fakeListener) Addr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(l.addr, 8021))
+}
 
 func (n *fakeNet) dial(from, to netip.Addr) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {

@@ -102,9 +102,6 @@ func (p *peer) crowded() bool {
 }
 
 func (s *session) tick(ctx context.Context) error {
-	if err := s.offer(); err != nil {
-		return err
-	}
 	if err := s.flush(); err != nil {
 		return err
 	}
@@ -135,6 +132,7 @@ func (s *session) offer() error {
 		if c := v.clusters[name]; c == nil || !c.Active || c.Term != o.Term || !slices.Contains(c.Gateways, s.p.Name) {
 			delete(s.p.offers, name)
 			delete(s.p.needs, name)
+			s.p.restart = s.p.restart || s.walk != nil && s.walk.names[name]
 			messages = append(messages, wire.Stop{Index: o.Index})
 			defer s.p.sync.tell(EventStopped, s.p.Name, name, fmt.Sprintf("this gateway is not active in term %d any more", o.Term))
 		}
@@ -148,11 +146,24 @@ func (s *session) offer() error {
 			messages = append(messages, o.Offer)
 		}
 	}
+	s.stale()
 	s.p.mu.Unlock()
 	if len(messages) == 0 {
 		return nil
 	}
 	return s.send(time.Now(), false, messages...)
+}
+
+// stale ends a walk that was overtaken; mu of the peer must be held.
+func (s *session) stale() {
+	if s.p.restart && s.walk != nil {
+		for name := range s.walk.names {
+			s.p.need(name, "it was overtaken")
+		}
+		s.walk.cancel()
+		s.walk = nil
+	}
+	s.p.restart = false
 }
 
 // send sends messages as records of their own.

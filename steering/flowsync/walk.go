@@ -44,14 +44,7 @@ const (
 func (s *session) begin(ctx context.Context, now time.Time) error {
 	p := s.p
 	p.mu.Lock()
-	if p.restart && s.walk != nil {
-		for name := range s.walk.names {
-			p.need(name, "changes were lost while it ran")
-		}
-		s.walk.cancel()
-		s.walk = nil
-	}
-	p.restart = false
+	s.stale()
 	snapshot := len(p.needs) > 0 && now.Sub(s.snapped) >= snapshotPause
 	if snapshot && s.walk != nil && s.walk.origin == wire.OriginRefresh {
 		s.walk.cancel()
@@ -139,6 +132,9 @@ func (w *walk) read(ctx context.Context, table Table) error {
 
 // batch sends what a walk read.
 func (s *session) batch(flows []Flow) error {
+	if err := s.offer(); err != nil || s.walk == nil {
+		return err
+	}
 	by := map[*offered]*told{}
 	for i := range flows {
 		f := &flows[i]
@@ -174,6 +170,9 @@ func (s *session) batch(flows []Flow) error {
 
 // walked completes a pass.
 func (s *session) walked(err error) error {
+	if err := s.offer(); err != nil || s.walk == nil {
+		return err
+	}
 	w := s.walk
 	s.walk = nil
 	if err != nil {
