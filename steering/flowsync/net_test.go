@@ -15,12 +15,31 @@ type fakeNet struct {
 	conns     map[*fakeConn]bool
 	cut       map[[2]netip.Addr]bool
 	port      uint16
+	// stalled nodes read nothing until the channel is closed.
+	stalled map[netip.Addr]chan struct{}
 	// between, if set, wraps what the dialling end gets.
 	between func(net.Conn) net.Conn
 }
 
 func newNet() *fakeNet {
-	return &fakeNet{listeners: map[netip.Addr]*fakeListener{}, conns: map[*fakeConn]bool{}, cut: map[[2]netip.Addr]bool{}}
+	return &fakeNet{
+		listeners: map[netip.Addr]*fakeListener{}, conns: map[*fakeConn]bool{}, cut: map[[2]netip.Addr]bool{},
+		stalled: map[netip.Addr]chan struct{}{},
+	}
+}
+
+// stall lets a node read nothing until the function is called.
+func (n *fakeNet) stall(addr netip.Addr) (end func()) {
+	stalled := make(chan struct{})
+	n.mu.Lock()
+	n.stalled[addr] = stalled
+	n.mu.Unlock()
+	return func() {
+		n.mu.Lock()
+		delete(n.stalled, addr)
+		n.mu.Unlock()
+		close(stalled)
+	}
 }
 
 type fakeListener struct {
@@ -39,6 +58,17 @@ type fakeConn struct {
 
 func (c *fakeConn) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(c.local) }
 func (c *fakeConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+
+func (c *fakeConn) Read(p []byte) (int, error) {
+	c.net.mu.Lock()
+	stalled := c.net.stalled[c.local.Addr()]
+	c.net.mu.Unlock()
+	if stalled != nil {
+		<-stalled
+	}
+	return c.Conn.Read(p)
+}
+
 func (c *fakeConn) Close() error {
 	c.net.mu.Lock()
 	delete(c.net.conns, c)

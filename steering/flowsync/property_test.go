@@ -3,6 +3,7 @@ package flowsync
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,9 +138,9 @@ func (s *story) restart(n *node) {
 func (s *story) takeOver() {
 	old := s.nodes[s.active]
 	s.active = s.rng.IntN(len(s.nodes))
-	s.role(s.nodes[s.active], false, s.term)
-	s.term++
 	now := s.nodes[s.active]
+	s.alone(now)
+	s.term++
 	s.restamp(now)
 	s.role(now, true, s.term)
 	for _, i := range s.rng.Perm(len(s.nodes)) {
@@ -154,6 +155,13 @@ func (s *story) takeOver() {
 			time.Sleep(time.Duration(s.rng.IntN(100)) * time.Millisecond)
 		}
 		s.role(n, false, s.term)
+	}
+}
+
+// alone keeps a gateway's table as it is.
+func (s *story) alone(n *node) {
+	if err := n.sync.SetClusters([]Cluster{{Name: "edge", Term: s.term, VIPs: []netip.Addr{vip}}}); err != nil {
+		s.t.Fatal(err)
 	}
 }
 
