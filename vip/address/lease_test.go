@@ -129,6 +129,50 @@ func TestRenewRepairs(t *testing.T) {
 	}
 }
 
+// F18: the physical interface is renamed under an active gateway: the VIPs are
+// renewed where they lie, and the fault is told each time. Then it is gone, and
+// another comes: the VIPs are laid again.
+func TestRenewOfAnotherInterface(t *testing.T) {
+	n, far := gateway(t), nettest.ForTest(t)
+	plan := samplePlan()
+	plan.Lease = 100 * time.Second
+	s := keep(t, n, plan)
+	s.do(s.Prepare, s.Take)
+	l, err := n.Netlink().LinkByName(outside)
+	must(t, err)
+	must(t, n.Netlink().LinkSetName(l, "wan0"))
+	longer := plan
+	longer.Lease = 200 * time.Second
+	s.plan = longer
+	for range 2 {
+		repaired, err := s.renewTry()
+		if len(repaired) > 0 || err == nil || !strings.Contains(err.Error(), `"ext0" does not exist`) {
+			t.Errorf("repaired %q, %v", repaired, err)
+		}
+	}
+	for _, a := range see(t, n).addrs {
+		if slices.Contains(vips, a.prefix.Addr()) && a.valid <= 100 {
+			t.Errorf("%s is leased for %d s", a.prefix, a.valid)
+		}
+	}
+	must(t, n.Netlink().LinkDel(l))
+	if _, err := s.renewTry(); err == nil {
+		t.Error("no error without an interface")
+	}
+	must(t, nettest.Veth(n, outside, far, "far0"))
+	if got := s.renew(); len(got) != 6 || !s.held() {
+		t.Errorf("Renew repaired %q", got)
+	}
+	if got := sysctl(t, n, "ipv4/conf/ext0/arp_ignore"); got != "1" {
+		t.Errorf("arp_ignore of the new interface is %s", got)
+	}
+}
+
+func (k *kept) renewTry() (repaired []string, err error) {
+	err = k.ns.Do(func() (err error) { repaired, err = k.Renew(); return err })
+	return repaired, err
+}
+
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 func deleteNamed(t *testing.T, n *nettest.Namespace, name string) error {

@@ -2,6 +2,7 @@ package address
 
 import (
 	"bytes"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -90,6 +91,28 @@ func TestOwnNodeReachesVIPs(t *testing.T) {
 	for _, vip := range vips {
 		if got := ask(t, n, vip); got != "self" {
 			t.Errorf("%q answers for %s", got, vip)
+		}
+	}
+}
+
+// What the gateway dials itself comes from its own addresses, which stay.
+func TestVIPIsNoSource(t *testing.T) {
+	for name, plan := range plans {
+		n := gateway(t)
+		s := keep(t, n, plan())
+		s.do(s.Prepare, s.Take)
+		for to, want := range map[string]string{"192.0.2.2": "192.0.2.1", "2001:db8::2": "2001:db8::1"} {
+			must(t, n.Do(func() error {
+				conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(to), 9).String())
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+				if got := conn.LocalAddr().(*net.UDPAddr).IP.String(); got != want {
+					t.Errorf("%s: %s is dialled from %s, want %s", name, to, got, want)
+				}
+				return nil
+			}))
 		}
 	}
 }
