@@ -9,6 +9,12 @@
 // then send the VIP's frames here. Addresses that belong to the physical
 // interface are never touched.
 //
+// A daemon opens a [Host], makes a [Set] of it for each virtual cluster, and calls
+// Prepare, or Adopt where Held says that its predecessor's VIPs are still there.
+// When the cluster becomes active it calls Take, Announce as often as it likes,
+// and Renew a few times in each lease; when it becomes backup, Release. Watch
+// tells meanwhile what others change.
+//
 // Everything is done in the network namespace of the calling thread, with no
 // more than CAP_NET_ADMIN and CAP_NET_RAW.
 package address

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Release takes the VIPs away: first each macvlan goes down, so that in one step
-// nothing of it is answered for any more, then the addresses go. It may be
-// called at any time, also half-way through a Take that failed, and does all it
-// can whatever fails.
+// Release takes the VIPs away: first all addresses, then each macvlan goes down,
+// for which the kernel needs some 10 ms, during which it would still answer. It
+// may be called at any time, also half-way through a Take that failed, and does
+// all it can whatever fails.
 func (s *Set) Release() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,28 +27,32 @@ func (s *Set) release() error {
 	for i := range s.places {
 		errs = append(errs, vacate(sc, &s.places[i], nil))
 	}
+	for i := range s.places {
+		errs = append(errs, lowerAt(sc, &s.places[i]))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("release the VIPs of virtual cluster %q: %w", s.cluster, err)
 	}
 	return nil
 }
 
-// vacate takes everything of ours from a place but the addresses in keep; with
-// none the macvlan goes down. On a physical interface that is the VIPs alone.
+// lowerAt takes the macvlan of a place down.
+func lowerAt(sc *scene, p *place) error {
+	l, found := sc.named(p.name)
+	if _, ours := l.owner(); !found || !ours || !p.virtual() || !l.up {
+		return nil
+	}
+	return lower(l)
+}
+
+// vacate takes all addresses from a macvlan, and the VIPs alone from a physical
+// interface, but not those in keep.
 func vacate(sc *scene, p *place, keep []netip.Addr) error {
 	l, found := sc.named(p.name)
-	if !found {
+	if _, ours := l.owner(); !found || p.virtual() && !ours {
 		return nil
 	}
 	var errs []error
-	if p.virtual() {
-		if _, ours := l.owner(); !ours {
-			return nil
-		}
-		if l.up && len(keep) == 0 {
-			errs = append(errs, lower(l))
-		}
-	}
 	for _, a := range sc.on(l.index) {
 		addr := a.prefix.Addr()
 		if slices.Contains(keep, addr) || !p.virtual() && !(slices.Contains(p.vips, addr) && sc.leased(a)) {

@@ -102,12 +102,14 @@ func allAddrs() ([]lying, error) {
 
 // lease gives an interface an address, or renews it, for so many seconds.
 func lease(index int, addr netip.Addr, seconds uint32) error {
-	flags := uint32(unix.IFA_F_NOPREFIXROUTE)
+	flags, preferred := uint32(unix.IFA_F_NOPREFIXROUTE), seconds
 	if addr.Is6() {
-		// The other gateway may have it for a moment more.
-		flags |= unix.IFA_F_NODAD
+		// The other gateway may have it for a moment more. And it must not be the
+		// source of connections that nobody bound to it, which is what rule 8 of
+		// RFC 6724 makes of a /128: they would break when it moves.
+		flags, preferred = flags|unix.IFA_F_NODAD, 0
 	}
-	life := binary.NativeEndian.AppendUint32(nil, seconds)
+	life := binary.NativeEndian.AppendUint32(nil, preferred)
 	life = append(binary.NativeEndian.AppendUint32(life, seconds), make([]byte, 8)...)
 	req := addrRequest(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, index, netip.PrefixFrom(addr, addr.BitLen()))
 	req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, binary.NativeEndian.AppendUint32(nil, flags)))

@@ -17,11 +17,12 @@ func (s *Set) sweep(sc *scene) error {
 		at := slices.IndexFunc(s.places, func(p place) bool { return p.name == l.name })
 		switch {
 		case ours && at >= 0:
-			var keep []netip.Addr
+			p := &s.places[at]
 			if s.active {
-				keep = s.places[at].vips
+				errs = append(errs, vacate(sc, p, p.vips))
+			} else {
+				errs = append(errs, vacate(sc, p, nil), lowerAt(sc, p))
 			}
-			errs = append(errs, vacate(sc, &s.places[at], keep))
 		case ours && cluster == s.cluster:
 			errs = append(errs, deleteLink(l))
 		case !ours && !l.loopback:

@@ -2,10 +2,11 @@ package address
 
 import (
 	"bytes"
+	"context"
+	"net"
 	"net/netip"
 	"testing"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/nettest"
@@ -90,6 +91,77 @@ func TestOwnNodeReachesVIPs(t *testing.T) {
 	for _, vip := range vips {
 		if got := ask(t, n, vip); got != "self" {
 			t.Errorf("%q answers for %s", got, vip)
+		}
+	}
+}
+
+// A MAC that the settings give serves both families on one macvlan.
+func TestOneMACForBothFamilies(t *testing.T) {
+	l := newLAN(t)
+	plan := samplePlan()
+	mac := net.HardwareAddr{0x02, 0xc0, 0x00, 0x02, 0x03, 0x00}
+	for i := range plan.VIPs {
+		plan.VIPs[i].MAC = mac
+	}
+	// What IPv6 adverts begin with (RFC 9568 §5.2.9) is such an address.
+	plan.VIPs = append(plan.VIPs, VIP{netip.MustParsePrefix("fe80::3/64"), outside, mac})
+	s := keep(t, l.gw[0], plan)
+	answer(t, l.gw[0], "a")
+	s.do(s.Prepare, s.Take, s.Announce)
+	if len(s.places) != 1 || !s.held() {
+		t.Errorf("%d macvlans; held: %v", len(s.places), s.held())
+	}
+	for _, vip := range vips {
+		if got := ask(t, l.host, vip); got != "a" {
+			t.Errorf("%q answers for %s", got, vip)
+		}
+		if got := neighbour(t, l.host, "h0", vip); !bytes.Equal(got, mac) {
+			t.Errorf("the host has %s at %s, want %s", vip, got, mac)
+		}
+	}
+}
+
+// Without a carrier VIPs are taken all the same, and there when it comes.
+func TestTakeWithoutCarrier(t *testing.T) {
+	l := newLAN(t)
+	s := keep(t, l.gw[0], samplePlan())
+	answer(t, l.gw[0], "a")
+	s.do(s.Prepare)
+	must(t, l.sw.Down("a"))
+	s.do(s.Take)
+	must(t, l.sw.Up("a"))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	must(t, l.gw[0].Settled(ctx))
+	must(t, l.sw.Settled(ctx))
+	if got := s.renew(); len(got) > 0 {
+		t.Errorf("Renew repaired %q", got)
+	}
+	for _, vip := range vips {
+		if got := ask(t, l.host, vip); got != "a" {
+			t.Errorf("%q answers for %s", got, vip)
+		}
+	}
+}
+
+// What the gateway dials itself comes from its own addresses, which stay.
+func TestVIPIsNoSource(t *testing.T) {
+	for name, plan := range plans {
+		n := gateway(t)
+		s := keep(t, n, plan())
+		s.do(s.Prepare, s.Take)
+		for to, want := range map[string]string{"192.0.2.2": "192.0.2.1", "2001:db8::2": "2001:db8::1"} {
+			must(t, n.Do(func() error {
+				conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(to), 9).String())
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+				if got := conn.LocalAddr().(*net.UDPAddr).IP.String(); got != want {
+					t.Errorf("%s: %s is dialled from %s, want %s", name, to, got, want)
+				}
+				return nil
+			}))
 		}
 	}
 }
@@ -185,73 +257,4 @@ func sendRaw(t *testing.T, ns *nettest.Namespace, frame []byte) {
 	must(t, err)
 	host := openHost(t, ns)
 	must(t, host.sender.Send(index, frame))
-}
-
-// D10, D16: whatever a backup does, no frame of a virtual MAC leaves it, for that
-// teaches switches where the VIPs are not. The kernel would send listener
-// reports within a second; a lease of its timer says when two have passed.
-func TestBackupSendsNothingFromVirtualMAC(t *testing.T) {
-	l := newLAN(t)
-	for _, round := range []string{"prepared", "after a release"} {
-		t.Run(round, func(t *testing.T) {
-			s := keep(t, l.gw[0], samplePlan())
-			s.do(s.Prepare)
-			if round != "prepared" {
-				s.do(s.Take, s.Release)
-			}
-			var captures []func() [][]byte
-			for _, vip := range vips {
-				captures = append(captures, capture(t, l.sw, "a", VirtualMAC(51, vip)))
-			}
-			s.do(s.Announce)
-			twoSeconds(t, l.gw[0])
-			wantNoVIP(t, l.gw[0], samplePlan())
-			for _, frames := range captures {
-				for _, frame := range frames() {
-					t.Errorf("a frame left the backup: %x", frame)
-				}
-			}
-			// The active one does speak, of its own accord, and is heard.
-			s.do(s.Take)
-			twoSeconds(t, l.gw[0])
-			if len(captures[1]()) == 0 {
-				t.Error("nothing was heard of the active gateway either: nothing is proved")
-			}
-		})
-	}
-}
-
-// twoSeconds returns when the kernel ended a lease of two seconds.
-func twoSeconds(t *testing.T, ns *nettest.Namespace) {
-	t.Helper()
-	other := netip.MustParseAddr("10.99.0.1")
-	ended := expiry(t, ns, other)
-	index, err := ns.Index(inside)
-	must(t, err)
-	must(t, ns.Do(func() error { return lease(index, other, 2) }))
-	ended()
-}
-
-// expiry subscribes at once; what it returns waits until the address is gone.
-func expiry(t *testing.T, ns *nettest.Namespace, addr netip.Addr) (wait func()) {
-	t.Helper()
-	var socket *nl.NetlinkSocket
-	must(t, ns.Do(func() (err error) {
-		socket, err = nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
-		return err
-	}))
-	t.Cleanup(socket.Close)
-	return func() {
-		t.Helper()
-		must(t, socket.SetReceiveTimeout(&unix.Timeval{Sec: int64(patience.Seconds())}))
-		for {
-			messages, _, err := socket.Receive()
-			must(t, err)
-			for _, m := range messages {
-				if a, ok := parseAddr(m.Data); ok && m.Header.Type == unix.RTM_DELADDR && a.prefix.Addr() == addr {
-					return
-				}
-			}
-		}
-	}
 }
