@@ -3,9 +3,10 @@
 // virtual clusters, virtual servers become services. What it does not have is
 // listed, each with its place, and never left out in silence.
 //
-// A file goes through three steps: words.go, source.go and statement.go turn its text into
-// statements, router.go and server.go these into what keepalived means by them,
-// cluster.go and write.go that into settings.
+// A file goes through three steps. words.go cuts its text into words, source.go
+// replaces variables and includes files, statement.go makes statements of them.
+// router.go and server.go read what keepalived means by these; cluster.go,
+// service.go and write.go say it in settings.
 package keepalived
 
 import (
