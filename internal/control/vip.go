@@ -6,6 +6,34 @@ import (
 	"time"
 )
 
+// VIPOrder is the body of POST /v1/vips/swap and /v1/vips/resign.
+type VIPOrder struct {
+	// Clusters names virtual clusters; with All it is empty.
+	Clusters List[string] `json:"clusters"`
+	All      bool         `json:"all"`
+	// For is how long whoever is active by the order stays it, whatever the
+	// priorities are; zero leaves that to them.
+	For Duration `json:"for"`
+	// Yes gives VIPs up even where no other gateway can take them.
+	Yes bool `json:"yes"`
+}
+
+// VIPChangeList is the answer.
+type VIPChangeList struct {
+	Changes List[VIPChange] `json:"changes"`
+}
+
+// VIPChange is what an order did to one virtual cluster on this gateway.
+type VIPChange struct {
+	Cluster  string   `json:"cluster"`
+	StateWas VIPState `json:"state_was"`
+	State    VIPState `json:"state"`
+	// Peer is who has the VIPs when this gateway has not, empty for nobody.
+	Peer string `json:"peer"`
+	// Until is the end of the order's For; null without.
+	Until *time.Time `json:"until"`
+}
+
 // errNoClusters answers orders and questions about virtual clusters where there
 // are none.
 func errNoClusters() error {

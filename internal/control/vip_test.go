@@ -90,3 +90,15 @@ func TestParseFail(t *testing.T) {
 		}
 	}
 }
+
+// What is read is written again as it was.
+func FuzzParseFail(f *testing.F) {
+	f.Add("ping:fd00::1")
+	f.Add("node:node:")
+	f.Fuzz(func(t *testing.T, text string) {
+		kind, name, err := ParseFail(text)
+		if q := (FailQuestion{Kind: kind, Name: name}); err == nil && q.String() != text {
+			t.Errorf("%q came back as %q", text, q)
+		}
+	})
+}

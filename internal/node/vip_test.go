@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/node/process"
 )
@@ -95,5 +97,38 @@ func TestVIPWithoutADaemon(t *testing.T) {
 	err := runVIP(t.Context(), process.VIPBoot{}, nil, nil, &process.Reporter{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "this program has none") {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// The node shows the vip process beside it, whoever started it.
+func TestStatusShowsTheVIPProcess(t *testing.T) {
+	dir := t.TempDir()
+	n := &node{boot: process.Boot{DataDir: dir, Pins: "/p", Socket: dir + "/c", Name: "gw-a", Restarts: 2}, started: time.Unix(1, 0)}
+	names := func() []string {
+		var names []string
+		for _, p := range n.processes() {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	if got := names(); !slices.Equal(got, []string{"node"}) {
+		t.Errorf("alone it shows %v", got)
+	}
+	boot := n.boot.VIP()
+	boot.Restarts = 3
+	before := time.Now().Add(-time.Second)
+	cmd, _ := startVIP(t, boot)
+	list := n.processes()
+	if got := names(); !slices.Equal(got, []string{"node", "vip"}) {
+		t.Fatalf("it shows %v", got)
+	}
+	if own := list[0]; own.Restarts != 2 || !own.StartedAt.Equal(n.started) {
+		t.Errorf("node: %+v", own)
+	}
+	if vip := list[1]; vip.PID != cmd.Process.Pid || vip.Restarts != 3 || vip.StartedAt.Before(before) || vip.Schedule == "" {
+		t.Errorf("vip: %+v", vip)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -46,3 +46,13 @@ func TestNoCompanion(t *testing.T) {
 		t.Errorf("found %+v, %v", c, err)
 	}
 }
+
+func FuzzParseStart(f *testing.F) {
+	f.Add("4 (sluice) R 1 1 1 0 -1 4194560 100 0 0 0 1 1 0 0 20 0 8 0 250 1000 100 0")
+	f.Add(")))")
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := parseStart(text); d < 0 || err != nil && d != 0 {
+			t.Errorf("%v, %v", d, err)
+		}
+	})
+}
