@@ -46,8 +46,8 @@ type Cluster struct {
 
 	// VIP and InsideVIP are the shared addresses on ext and int.
 	VIP, InsideVIP Pair
-	// ClientAddr is on ext. Beyond is behind the router.
-	ClientAddr, Beyond Pair
+	// ClientAddr and RouterAddr are on ext. Beyond is behind the router.
+	ClientAddr, RouterAddr, Beyond Pair
 
 	group
 }
@@ -116,6 +116,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		VIP:        clusterExt.pair(vipHost),
 		InsideVIP:  clusterInt.pair(vipHost),
 		ClientAddr: clusterExt.pair(clientHost),
+		RouterAddr: clusterExt.pair(routerHost),
 		Beyond:     clusterBeyond.pair(beyondHost),
 		group:      group{name: o.Name},
 	}

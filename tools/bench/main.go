@@ -64,7 +64,7 @@ func app(stdout, stderr io.Writer) *cli.App {
 			}
 			return cli.ShowAppHelp(c)
 		},
-		Commands: []*cli.Command{xdpCommand(), proxyCommand(), ringCommand(), synfloodCommand(), backendCommand()},
+		Commands: []*cli.Command{xdpCommand(), proxyCommand(), ringCommand(), synfloodCommand(), failoverCommand(), backendCommand()},
 	}
 	for _, c := range a.Commands {
 		c.Flags = append(outputFlags(), c.Flags...)

@@ -148,6 +148,10 @@ func TestUsage(t *testing.T) {
 		{"ring --size 8", "--size \"8\""},
 		{"ring --size 513x8", "1 to 512 services"},
 		{"proxy --megabytes 0", "--megabytes"},
+		{"failover --intervals 1s,5ms", "--intervals \"5ms\""},
+		{"failover --cases poweroff,fire", "--cases \"fire\""},
+		{"failover --contenders ucarp", "--contenders \"ucarp\""},
+		{"failover --connections 1", "--connections 1"},
 	} {
 		var out, complaint bytes.Buffer
 		if code := run(strings.Fields("bench "+tt.args), &out, &complaint); code != 2 {

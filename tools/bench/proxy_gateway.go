@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"sluice/internal/nettest"
@@ -86,38 +85,11 @@ func (f *forwarder) close() error {
 // run starts a process in the gateway that forwards until the forwarder is
 // closed.
 func (f *forwarder) run(program string, args ...string) error {
-	path, err := nettest.FindProgram(program)
+	p, err := startProcess(f.wire.Gateway, filepath.Join(f.dir, "log"), program, args...)
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(f.dir, "log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := f.wire.Gateway.Command(context.Background(), path, args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the benchmark
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	f.pids = []int{cmd.Process.Pid}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // how does not matter: it was told to
-	}()
-	f.stop = func() error {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		select {
-		case <-ended:
-			return nil
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-			return fmt.Errorf("stop %s: it did not end by itself", program)
-		}
-	}
+	f.pids, f.stop = []int{p.pid()}, p.stop
 	return nil
 }
 

@@ -25,6 +25,7 @@ const handshakeWithin = 30 * time.Second
 type builtIn struct {
 	ns        *nettest.Namespace
 	name      string
+	echo      bool
 	config    *ssh.ServerConfig
 	listeners []net.Listener
 
@@ -39,7 +40,7 @@ type builtIn struct {
 // startBuiltIn listens before it returns, so there is nothing to wait for. The
 // server outlives ctx, which is for starting it.
 func startBuiltIn(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*Server, error) {
-	b := &builtIn{ns: n, name: o.Name, config: builtInConfig(o), conns: make(map[net.Conn]struct{})}
+	b := &builtIn{ns: n, name: o.Name, echo: o.Echo, config: builtInConfig(o), conns: make(map[net.Conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, addr := range o.Addrs {
 		l, err := n.Listen(addr)

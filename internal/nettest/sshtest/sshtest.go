@@ -43,6 +43,9 @@ type ServerOptions struct {
 	Authorized []ssh.PublicKey
 	// BuiltIn takes the built-in server although sshd is installed.
 	BuiltIn bool
+	// Echo has every command answered by what the session hears, without a
+	// program: for many sessions. It implies BuiltIn.
+	Echo bool
 	// Config are more lines of sshd_config, before ours, so that they win. The
 	// built-in server has no such thing.
 	Config []string
@@ -70,7 +73,7 @@ func Start(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*Server,
 		o.HostKey = key
 	}
 	start := startOpenSSH
-	if _, err := nettest.FindProgram("sshd"); err != nil || o.BuiltIn {
+	if _, err := nettest.FindProgram("sshd"); err != nil || o.BuiltIn || o.Echo {
 		start = startBuiltIn
 	}
 	s, err := start(ctx, n, o)
