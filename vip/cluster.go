@@ -94,7 +94,7 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 		return nil, err
 	}
 	if len(p.Notify) > 0 {
-		c.notifier = notify.New(p.Notify, p.NotifyTimeout, func(err error) { c.log.Error("notify", "error", err) })
+		c.notifier = notify.New(p.Notify, p.NotifyTimeout, d.Start, func(err error) { c.log.Error("notify", "error", err) })
 	}
 	c.machine = election.New(electionConfig(d, p))
 	c.machine.Remember(d.history.term(p.Name))

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -46,6 +47,9 @@ type Options struct {
 	Owners Owners
 	// Directory keeps the plan, terms and the history over restarts.
 	Directory string
+	// Start starts a program that is told of changes: with less rights and rank than
+	// this process has. nil starts it as it is.
+	Start func(*exec.Cmd) error
 	// Log gets what happens; nil discards.
 	Log *slog.Logger
 	// Now is CLOCK_MONOTONIC; nil reads the machine's.
@@ -80,6 +84,9 @@ func New(o Options) (*Daemon, error) {
 	}
 	if o.Now == nil {
 		o.Now = Monotonic
+	}
+	if o.Start == nil {
+		o.Start = (*exec.Cmd).Start
 	}
 	if o.Owners == nil {
 		o.Owners = noOwners{}

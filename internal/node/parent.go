@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sluice/internal/node/clusterkey"
 	"sluice/internal/node/doctor"
 	"sluice/internal/node/engine"
+	"sluice/internal/node/failover"
 	"sluice/internal/node/process"
 )
 
@@ -53,7 +55,7 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 		Detach: func(pins string) error {
 			removed, err := engine.Remove(pins)
 			log.Info("dataplane taken down", "removed", len(removed))
-			return err
+			return errors.Join(err, failover.Sweep(log))
 		},
 		Pinned: engine.Pinned,
 		Log:    log,

@@ -82,7 +82,7 @@ func (t *serveMetrics) Run(ctx context.Context) error {
 		return fmt.Errorf("listen on node.metrics: %v; choose another address or port", err)
 	}
 	t.open()
-	return metrics.Serve(ctx, l, metrics.NewRegistry(t.n, nil), t.n.log)
+	return metrics.Serve(ctx, l, metrics.NewRegistry(t.n, t.n), t.n.log)
 }
 
 // sayAlive tells the parent, and through it systemd's watchdog, that this

@@ -9,12 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Change is what the program is told, in its environment and as its last two
@@ -50,6 +47,7 @@ const waiting = 16
 // Notifier runs one program, for one change after the other.
 type Notifier struct {
 	command []string
+	start   func(*exec.Cmd) error
 	timeout time.Duration
 	failed  func(error)
 
@@ -59,9 +57,10 @@ type Notifier struct {
 }
 
 // New returns a notifier for a program with its first arguments, which may take
-// timeout. failed is told what went wrong, from Run.
-func New(command []string, timeout time.Duration, failed func(error)) *Notifier {
-	return &Notifier{command: command, timeout: timeout, failed: failed, wake: make(chan struct{}, 1)}
+// timeout. start starts it, with less rights and rank than this process has; failed
+// is told what went wrong, from Run.
+func New(command []string, timeout time.Duration, start func(*exec.Cmd) error, failed func(error)) *Notifier {
+	return &Notifier{command: command, timeout: timeout, start: start, failed: failed, wake: make(chan struct{}, 1)}
 }
 
 // Tell queues a change and returns at once.
@@ -117,22 +116,7 @@ func (n *Notifier) next() (Change, bool) {
 	return c, true
 }
 
-// run starts the program on a thread of its own, whose rights it inherits: none.
-// The thread ends with it.
 func (n *Notifier) run(ctx context.Context, c Change) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-			done <- fmt.Errorf("drop capabilities: %v", err)
-			return
-		}
-		done <- n.execute(ctx, c)
-	}()
-	return <-done
-}
-
-func (n *Notifier) execute(ctx context.Context, c Change) error {
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	args := append(append([]string(nil), n.command[1:]...), c.Cluster, c.State)
@@ -144,7 +128,10 @@ func (n *Notifier) execute(ctx context.Context, c Change) error {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	// What it left in the background keeps the pipes, not us.
 	cmd.WaitDelay = time.Second
-	err := cmd.Run()
+	err := n.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("%s did not end within %v and was killed", n.command[0], n.timeout)
 	}

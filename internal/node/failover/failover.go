@@ -24,6 +24,7 @@ import (
 	"sluice/internal/node/process"
 	"sluice/loader"
 	"sluice/vip"
+	"sluice/vip/address"
 )
 
 // service is the name of the calls.
@@ -38,7 +39,7 @@ func Run(ctx context.Context, b process.VIPBoot, log *slog.Logger, ready func())
 	}
 	words := &owners{pins: b.Pins}
 	defer words.close()
-	d, err := vip.New(vip.Options{Owners: words, Directory: b.State, Log: log})
+	d, err := vip.New(vip.Options{Owners: words, Directory: b.State, Start: process.StartPlain, Log: log})
 	if err != nil {
 		return err
 	}
@@ -220,4 +221,18 @@ func checkPeer(c net.Conn) error {
 		return fmt.Errorf("process %d is of user %d", cred.Pid, cred.Uid)
 	}
 	return nil
+}
+
+// Sweep removes the VIPs and interfaces of virtual clusters that a vip process left,
+// for when none follows.
+func Sweep(log *slog.Logger) error {
+	h, err := address.Open()
+	if err != nil {
+		return err
+	}
+	swept, err := h.Sweep()
+	if len(swept) > 0 {
+		log.Info("VIPs given up", "removed", swept)
+	}
+	return errors.Join(err, h.Close())
 }
