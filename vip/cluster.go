@@ -207,6 +207,7 @@ func (c *cluster) awake() time.Duration {
 		c.carryOut()
 	}
 	c.looked = now
+	c.machine.Answered(c.pings.last())
 	return now
 }
 

@@ -83,5 +83,5 @@ var defaults = struct {
 		NotifyTimeout: 30 * time.Second,
 		Announce:      Announce{Repeat: 5, Delay: 5 * time.Second},
 	},
-	Ping: Ping{Interval: 250 * time.Millisecond, Timeout: 500 * time.Millisecond, Fall: 2, Rise: 2},
+	Ping: Ping{Interval: 250 * time.Millisecond, Timeout: 250 * time.Millisecond, Fall: 3, Rise: 2},
 }

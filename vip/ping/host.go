@@ -28,6 +28,8 @@ type host struct {
 	under         bool
 	echo          echo
 	sentAt, until time.Time
+	// probes are asked beside it.
+	probes []echo
 
 	verdict
 }

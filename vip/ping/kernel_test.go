@@ -2,8 +2,10 @@ package ping
 
 import (
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/internal/nettest"
 )
@@ -149,4 +151,27 @@ func TestOtherInterfaces(t *testing.T) {
 	}
 	must(t, far.DelRoute(netip.PrefixFrom(host4(100), 32)))
 	r.untilTold(t, "it answers by ext0", fine)
+}
+
+// A probe is answered at once and changes nothing of what is known of a host.
+func TestProbe(t *testing.T) {
+	w := newWorld(t, 1)
+	i := item("outside", host4(0), host6(0))
+	i.Interval, i.Timeout = time.Hour, time.Second
+	r := w.prepare(t, i)
+	answers := make(chan struct{}, 100)
+	r.OnAnswer(func() { answers <- struct{}{} })
+	w.start(t, r)
+	r.untilTold(t, "both answer", func(s Status) bool { return s.Hosts[0].Known && s.Hosts[1].Known })
+	<-answers
+	<-answers
+	before := r.Snapshot()[0]
+	for range 3 {
+		r.Probe()
+		<-answers
+		<-answers
+	}
+	if after := r.Snapshot()[0]; !reflect.DeepEqual(before, after) {
+		t.Errorf("probes changed %+v to %+v", before, after)
+	}
 }

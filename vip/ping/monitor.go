@@ -18,6 +18,8 @@ import (
 type Monitor struct {
 	changed func(Status)
 	now     func() time.Time
+	// answered is called for each answer.
+	answered func()
 	// open opens a path's socket; tests do so in a namespace.
 	open func(*path) error
 
@@ -77,7 +79,11 @@ func (m *Monitor) pathTo(name string, h *host) *path {
 			return p
 		}
 	}
-	p := &path{name: name, domain: domain}
+	p := &path{name: name, domain: domain, heard: func() {
+		if m.answered != nil {
+			m.answered()
+		}
+	}}
 	m.paths = append(m.paths, p)
 	return p
 }

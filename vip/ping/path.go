@@ -20,6 +20,7 @@ type path struct {
 	name   string
 	domain int
 	hosts  []member
+	heard  func()
 
 	socket *socket.Socket
 	watch  *socket.Watch
@@ -96,8 +97,7 @@ func (p *path) ask(h *host, now time.Time) error {
 	if err := p.watch.Err(); err != nil {
 		return err
 	}
-	to := socket.Sockaddr(p.socket.Link(), netip.AddrPortFrom(h.addr, 0))
-	if err := p.socket.Send(request(h.addr, p.id, e), to); err != nil {
+	if err := p.socket.Send(request(h.addr, p.id, e), p.to(h.addr)); err != nil {
 		return fmt.Errorf("send an echo to %s on interface %q: %w", h.addr, p.name, err)
 	}
 	return nil
@@ -125,7 +125,13 @@ func (p *path) hear(s *socket.Socket, m socket.Message, now time.Time) (changed 
 		return false
 	}
 	for _, h := range p.hosts {
-		if h.addr == m.From.Addr() && h.hear(now, e) {
+		if h.addr != m.From.Addr() || !h.under && len(h.probes) == 0 {
+			continue
+		}
+		if h.answers(e) || h.under && e == h.echo {
+			p.heard()
+		}
+		if h.hear(now, e) {
 			h.group.judge(now)
 			changed = true
 		}

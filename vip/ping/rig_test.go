@@ -70,6 +70,13 @@ func item(name string, hosts ...netip.Addr) Item {
 func (w *world) run(t *testing.T, items ...Item) *running {
 	t.Helper()
 	r := w.prepare(t, items...)
+	w.start(t, r)
+	return r
+}
+
+// start has a monitor run until the test ends.
+func (w *world) start(t *testing.T, r *running) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
@@ -77,7 +84,6 @@ func (w *world) run(t *testing.T, items ...Item) *running {
 		cancel()
 		must(t, <-done)
 	})
-	return r
 }
 
 func (w *world) prepare(t *testing.T, items ...Item) *running {
