@@ -2,12 +2,10 @@ package address
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -80,14 +78,7 @@ func attributes(b []byte) iter.Seq2[uint16, []byte] {
 func allAddrs() ([]lying, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 	req.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
-	bodies, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
-	// Changes during the dump can leave one out: the list is asked for again.
-	for range 3 {
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-		bodies, err = req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
-	}
+	bodies, err := whole(func() ([][]byte, error) { return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %v", err)
 	}
