@@ -27,15 +27,15 @@ virtual_clusters:
 - {vrid: 7, priority: {gw-a: 30, gw-b: 20, gw-c: 10}, vips: [{addr: 192.0.2.3, interface: ext0}], heartbeat: {interface: hb0, addr: "${hb}"}}
 `
 	addr := netip.MustParseAddr
-	peers := map[string]Peer{"gw-a": {"gw-a", 3, addr("10.9.9.1")}, "gw-b": {"gw-b", 2, addr("10.9.9.2")}, "gw-c": {"gw-c", 1, addr("10.9.9.3")}}
+	peers := map[string]Peer{"gw-a": {"gw-a", 30, addr("10.9.9.1")}, "gw-b": {"gw-b", 20, addr("10.9.9.2")}, "gw-c": {"gw-c", 10, addr("10.9.9.3")}}
 	for node, want := range map[string]struct {
 		member   bool
 		priority int
 		own      netip.Addr
 		peers    []Peer
 	}{
-		"gw-a": {true, 3, addr("10.9.9.1"), []Peer{peers["gw-b"], peers["gw-c"]}},
-		"gw-c": {true, 1, addr("10.9.9.3"), []Peer{peers["gw-a"], peers["gw-b"]}},
+		"gw-a": {true, 30, addr("10.9.9.1"), []Peer{peers["gw-b"], peers["gw-c"]}},
+		"gw-c": {true, 10, addr("10.9.9.3"), []Peer{peers["gw-a"], peers["gw-b"]}},
 		"gw-d": {false, 0, netip.Addr{}, []Peer{peers["gw-a"], peers["gw-b"], peers["gw-c"]}},
 	} {
 		s, _ := warningsOf(t, text, node)
@@ -54,8 +54,8 @@ virtual_clusters:
 	}{
 		{"no such machine", strings.Replace(inCluster("{gw-a: 150, gw-b: 100}", "»{gw-b: 1}"), "gw-a:", "gw-x:", 1), []string{
 			p + `: is for the nodes of nodes, and this node, "gw-a", is none of them; set node.name to the one that this machine is (did you mean gw-b?)`}},
-		{"no such node", inCluster("gw-b: 100", "gw-c: »1"), []string{p + `.gw-c: names "gw-c", which nodes does not define; did you mean gw-a?`}},
-		{"no nodes", "virtual_clusters: [{vrid: 7, priority: {gw-a: 2, gw-b: »1}, vips: [{addr: 192.0.2.3, interface: ext0}]}]", []string{
+		{"no such node", inCluster("gw-b: 100", "gw-c: »10"), []string{p + `.gw-c: names "gw-c", which nodes does not define; did you mean gw-a?`}},
+		{"no nodes", "virtual_clusters: [{vrid: 7, priority: {gw-a: 20, gw-b: »10}, vips: [{addr: 192.0.2.3, interface: ext0}]}]", []string{
 			p + `.gw-b: names "gw-b", which nodes does not define; add it there, as {} if it has no variables`}},
 		{"itself alone", "virtual_clusters: [{vrid: 7, priority: {gw-a: 2}, vips: [{addr: 192.0.2.3, interface: ext0}], heartbeat: {interface: hb0, addr: 10.9.9.1}}]", nil},
 		{"twice", inCluster("gw-b: 100", "»gw-a: 1"), []string{p + ".gw-a: repeats the key of line 4; keep one of the two"}},
