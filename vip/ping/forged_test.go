@@ -122,7 +122,7 @@ func TestFilter(t *testing.T) {
 	eventually(t, "it answers", func() bool { return responder.seen.Load() == 1 }, func() string { return "" })
 	wrong := func(ip []byte) { ip[20+8] ^= 1 }
 	responder.forge.Store(&wrong)
-	m.stepPath(p, start.Add(time.Second))
+	must(t, p.ask(p.hosts[0].host, start))
 	eventually(t, "an answer with our id comes in", func() bool { return waiting(t, p.socket) > 0 }, func() string { return "" })
 	for range 2 {
 		if _, err := p.socket.TryReceive(p.buf[:]); err != nil {
