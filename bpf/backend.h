@@ -7,6 +7,7 @@
 #include "follow.h"
 #include "handshake.h"
 #include "icmp_reply.h"
+#include "owner.h"
 #include "proxy.h"
 #include "reply.h"
 #include "rewrite.h"
@@ -166,14 +167,11 @@ __noinline int note_answer(const struct packet *p, struct answer *a, struct next
 }
 
 static __always_inline enum drop_reason answer_way(struct xdp_md *ctx, const struct packet *p, struct answer *a,
-						   struct flow *f, struct way *w)
+						   const struct service *svc, struct flow *f, struct way *w)
 {
-	struct service *svc = bpf_map_lookup_elem(&services, &a->service);
 	struct next_hop back = {};
 	enum drop_reason reason;
 
-	if (!svc)
-		return DROP_INTERNAL;
 	if (p->flags & (TCP_SYN | TCP_RST))
 		note_answer(p, a, &back);
 	w->cached = f ? f->next_hop : 0;
@@ -269,19 +267,22 @@ static __noinline int from_backend(struct xdp_md *ctx, const struct frame *f, st
 	flow = find_answer(key, host, a);
 	if (a->member == NO_MEMBER)
 		return XDP_PASS;
+	svc = bpf_map_lookup_elem(&services, &a->service);
+	if (!svc)
+		return drop(p, DROP_INTERNAL);
+	/* Two nodes may see an answer, and one has the VIP. */
+	if (!owned(svc->owner))
+		return drop(p, DROP_NOT_OWNER);
 	/* The client may have begun anew on the tuple of a killed flow. */
 	if (flow && flow_state(flow) == FLOW_KILLED && !answered(p, a)) {
 		drop(p, DROP_KILLED);
 		return reset_reply(ctx, p);
 	}
-	reason = answer_way(ctx, p, a, flow, w);
+	reason = answer_way(ctx, p, a, svc, flow, w);
 	if (reason == DROP_TOO_BIG)
 		return too_big(ctx, p, w->hop.mtu);
 	if (reason)
 		return drop(p, reason);
-	svc = bpf_map_lookup_elem(&services, &a->service);
-	if (!svc)
-		return drop(p, DROP_INTERNAL);
 	verdict = transmit(ctx, p, w->hop.ifindex);
 	if (verdict == XDP_DROP)
 		return verdict;

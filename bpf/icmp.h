@@ -315,6 +315,8 @@ static __noinline int error_to_client(struct xdp_md *ctx, const struct frame *f,
 	svc = bpf_map_lookup_elem(&services, &id);
 	if (!svc)
 		return XDP_PASS;
+	if (!owned(svc->owner))
+		return drop(&x->p, DROP_NOT_OWNER);
 	if (denied(&x->p))
 		return drop(&x->p, DROP_DENIED);
 	x->w.cached = 0;

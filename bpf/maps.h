@@ -51,6 +51,15 @@ struct {
 	__type(value, struct owner);
 } owners SEC(".maps");
 
+/* The owner words that an election writes, by VIP: also of VIPs without a
+ * service. The process that holds the election finds them here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_VIPS);
+	__type(key, struct addr);
+	__type(value, __u32);
+} elected SEC(".maps");
+
 struct ring {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -76,9 +76,10 @@ static __always_inline struct ipv6hdr *ip6(const struct frame *f)
 }
 
 enum parsed {
-	PARSED_OTHER, /* neither TCP nor ICMP over IP: never ours */
+	PARSED_OTHER, /* none of these: never ours */
 	PARSED_TCP,
 	PARSED_ICMP,
+	PARSED_ARP,
 	PARSED_ODD, /* TCP that cannot be steered; packet.odd says why */
 };
 
@@ -310,5 +311,5 @@ static __always_inline enum parsed parse(struct xdp_md *ctx, struct frame *f, st
 		return parse_ipv4(f, p, (struct iphdr *)tag);
 	if (proto == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(f, p, (struct ipv6hdr *)tag);
-	return PARSED_OTHER;
+	return proto == bpf_htons(ETH_P_ARP) ? PARSED_ARP : PARSED_OTHER;
 }

@@ -472,7 +472,7 @@ struct control {
 	__u32 port_budget; /* the same for each address of a source pool, so that half of its ports stay free */
 	__u32 quiet; /* nobody reads events of flows */
 	__u32 parcels; /* whether other nodes send packets inside others */
-	__u32 spare;
+	__u32 elections; /* VIPs in elected */
 	__u64 marks_kept; /* ns when user space last saw to the marks of the rings, 0 = never */
 };
 

@@ -5,9 +5,11 @@
  *	express | parse -> service -> guard -> flow | handshake -> backend -> rewrite -> verdict
  *
  * A packet that is not for a VIP, and not the answer to one of our flows, is
- * passed up untouched, whatever else is odd about it.
+ * passed up untouched, whatever else is odd about it, unless an election gave
+ * the address it is for to another node.
  */
 #include "admit.h"
+#include "ask.h"
 #include "backend.h"
 #include "check.h"
 #include "dispatch.h"
@@ -60,10 +62,10 @@ __noinline int odd_packet(const struct packet *p)
 		svc = service(&p->dst, p->dport, &id);
 		if (svc && svc->mode != MODE_SSHD)
 			return drop(p, p->odd);
-		return is_answer(p) ? drop(p, p->odd) : XDP_PASS;
+		return is_answer(p) ? drop(p, p->odd) : pass_up(p);
 	}
 	vip = bpf_map_lookup_elem(&vips, &p->dst);
-	return vip ? drop(p, p->odd) : XDP_PASS;
+	return vip ? drop(p, p->odd) : pass_up(p);
 }
 
 /* A service that ends on this node: counted here, accepted by dispatch. */
@@ -284,7 +286,7 @@ static __noinline int echo_packet(struct xdp_md *ctx, const struct packet *p)
 	struct vip *vip = bpf_map_lookup_elem(&vips, &p->dst);
 
 	if (!vip)
-		return XDP_PASS;
+		return pass_up(p);
 	if (!owned(vip->owner))
 		return drop(p, DROP_NOT_OWNER);
 	if (denied(p))
@@ -300,6 +302,8 @@ static __noinline int icmp_packet(struct xdp_md *ctx, const struct frame *f, str
 	__u32 *host;
 	__u32 id;
 
+	if (asks_in_vain(ctx, &x->p))
+		return drop(&x->p, DROP_NOT_OWNER);
 	if (!quote_read(ctx, &x->p, &x->q))
 		return echo_packet(ctx, &x->p);
 	if (!addr_equal(&x->q.src, &x->p.dst))
@@ -394,6 +398,8 @@ int steer(struct xdp_md *ctx)
 	parsed = parse(ctx, &f, &x->p);
 	if (parsed == PARSED_ODD)
 		return odd_packet(&x->p);
+	if (parsed == PARSED_ARP)
+		return arp_packet(ctx, &x->p);
 	if (parsed == PARSED_OTHER) {
 		c = control();
 		return c && c->parcels ? parcel_packet(ctx, x) : XDP_PASS;
@@ -407,8 +413,10 @@ int steer(struct xdp_md *ctx)
 		return count_error(to_backend(ctx, &f, &x->p, &x->s, &x->t), x->s.service);
 	}
 	svc = service_of(m, &x->p, &id);
-	if (!svc)
-		return other_packet(ctx, &f, x);
+	if (!svc) {
+		verdict = other_packet(ctx, &f, x);
+		return verdict == XDP_PASS ? pass_up(&x->p) : verdict;
+	}
 	note(TRACE_SERVICE, id);
 	if (from_node(&f, svc))
 		return forwarded_packet(&x->p, svc, id);

@@ -16,13 +16,30 @@ func (d *Dataplane) adopt() error {
 	d.members = map[MemberID]Member{}
 	d.hosts = map[MemberID]uint32{}
 	d.owners = map[netip.Addr]uint32{}
+	d.elected = map[netip.Addr]bool{}
 	d.rings = map[ServiceID]*Ring{}
 	d.seconds = map[ServiceID]*Ring{}
 	d.hops = map[NextHopID]NextHop{}
-	for _, step := range []func() error{d.adoptServices, d.adoptPublished, d.adoptMembers, d.adoptNextHops} {
+	for _, step := range []func() error{d.adoptElected, d.adoptServices, d.adoptPublished, d.adoptMembers, d.adoptNextHops} {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// adoptElected finds the owner words that another process writes: none changes
+// its place while this one comes and goes.
+func (d *Dataplane) adoptElected() error {
+	var key bpfAddr
+	var word uint32
+	it := d.objs.Elected.Iterate()
+	for it.Next(&key, &word) {
+		vip := fromAddr(key)
+		d.owners[vip], d.elected[vip] = word, true
+	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("read pinned elections: %v", err)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type bpfControl struct {
 	PortBudget       uint32
 	Quiet            uint32
 	Parcels          uint32
-	Spare            uint32
+	Elections        uint32
 	MarksKept        uint64
 }
 
@@ -347,6 +347,7 @@ const (
 	bpfMapDenyBlocks      = "deny_blocks"
 	bpfMapDrops           = "drops"
 	bpfMapEgress          = "egress"
+	bpfMapElected         = "elected"
 	bpfMapEmbryos         = "embryos"
 	bpfMapEventPaces      = "event_paces"
 	bpfMapEvents          = "events"
@@ -462,6 +463,7 @@ type bpfMapSpecs struct {
 	DenyBlocks     *ebpf.MapSpec `ebpf:"deny_blocks"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
 	Egress         *ebpf.MapSpec `ebpf:"egress"`
+	Elected        *ebpf.MapSpec `ebpf:"elected"`
 	Embryos        *ebpf.MapSpec `ebpf:"embryos"`
 	EventPaces     *ebpf.MapSpec `ebpf:"event_paces"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
@@ -543,6 +545,7 @@ type bpfMaps struct {
 	DenyBlocks     *ebpf.Map `ebpf:"deny_blocks"`
 	Drops          *ebpf.Map `ebpf:"drops"`
 	Egress         *ebpf.Map `ebpf:"egress"`
+	Elected        *ebpf.Map `ebpf:"elected"`
 	Embryos        *ebpf.Map `ebpf:"embryos"`
 	EventPaces     *ebpf.Map `ebpf:"event_paces"`
 	Events         *ebpf.Map `ebpf:"events"`
@@ -591,6 +594,7 @@ func (m *bpfMaps) Close() error {
 		m.DenyBlocks,
 		m.Drops,
 		m.Egress,
+		m.Elected,
 		m.Embryos,
 		m.EventPaces,
 		m.Events,

@@ -69,6 +69,7 @@ type Dataplane struct {
 	members     map[MemberID]Member
 	hosts       map[MemberID]uint32
 	owners      map[netip.Addr]uint32
+	elected     map[netip.Addr]bool // VIPs whose words an election writes
 	rings       map[ServiceID]*Ring
 	seconds     map[ServiceID]*Ring // second choices
 	hops        map[NextHopID]NextHop

@@ -60,7 +60,7 @@ func (s stand) owned(t *testing.T, word bpfOwner) {
 	mustRig(t, s.d.objs.Owners.Put(s.d.owners[s.svc.Listen.Addr()], &word))
 }
 
-// testOwner: a VIP that another gateway owns is let go of, living flows and all.
+// testOwner: a VIP that another gateway owns is let go of, living flows and all, in both directions.
 func testOwner(t *testing.T, s stand) {
 	defer s.owned(t, bpfOwner{Active: 1})
 	c := s.established(t, 0)
@@ -69,7 +69,7 @@ func testOwner(t *testing.T, s stand) {
 	closed := step{does: silent, why: "not_owner"}
 	for _, word := range []bpfOwner{{}, {Active: 1, Until: uint64(now)}, {Until: uint64(now) + 3600e9}} {
 		s.owned(t, word)
-		c.both(t, closed, step{})
+		c.both(t, closed, closed)
 		s.talk(t, 0).play(t, []step{{flags: frame.SYN, does: silent, why: "not_owner"}})
 	}
 	for _, word := range []bpfOwner{{Active: 1, Until: uint64(now) + 3600e9}, {Active: 1}} {

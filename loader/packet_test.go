@@ -26,6 +26,7 @@ func TestPackets(t *testing.T) {
 		{"local", testLocal},
 		{"young", testYoung},
 		{"nodes", testNodes},
+		{"owners", testOwners},
 		{"sweep", testSweep},
 		{"mirror", testMirror},
 		{"tunnel", testTunnel},

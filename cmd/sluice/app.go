@@ -43,8 +43,8 @@ func newApp(e env) *cli.App {
 			checkCommand(g), doctorCommand(g),
 			statusCommand(g), showCommand(g), explainCommand(g),
 			drainCommand(g), disableCommand(g), enableCommand(g), weightCommand(g),
-			banCommand(g), unbanCommand(g),
-			settingsCommand(g),
+			banCommand(g), unbanCommand(g), vipCommand(g),
+			settingsCommand(g), importCommand(g),
 			versionCommand(g), completionCommand(g), completeCommand(g),
 		},
 	}
@@ -88,9 +88,11 @@ func group(c *cli.Command) *cli.Command {
 	c.HideHelpCommand = true
 	c.CustomHelpTemplate = groupHelp
 	c.OnUsageError = badUsage
-	names := make([]string, len(c.Subcommands))
-	for i, s := range c.Subcommands {
-		names[i] = s.Name
+	var names []string
+	for _, s := range c.Subcommands {
+		if !s.Hidden {
+			names = append(names, s.Name)
+		}
 	}
 	c.Action = func(*cli.Context) error {
 		return usage(fmt.Sprintf("write sluice %s %s", c.Name, strings.Join(names, "|")), "%s: say what", c.Name)

@@ -95,6 +95,9 @@ func (g *globals) candidates(ctx context.Context, line string) []candidate {
 	case strings.HasPrefix(a.command.ArgsUsage, "BACKEND"):
 		g.config, g.socket = flagValue(a.global, "config", "c"), flagValue(a.global, "socket")
 		all = g.backendCandidates(ctx)
+	case strings.HasPrefix(a.command.ArgsUsage, "CLUSTER"):
+		g.config, g.socket = flagValue(a.global, "config", "c"), flagValue(a.global, "socket")
+		all = g.clusterCandidates(ctx)
 	case a.command.Name == "completion":
 		all = []candidate{{"bash", ""}, {"zsh", ""}, {"fish", ""}}
 	}
@@ -143,6 +146,21 @@ func (g *globals) backendCandidates(ctx context.Context) []candidate {
 	var all []candidate
 	for _, b := range list.Backends {
 		all = append(all, candidate{printable(b.Name), fmt.Sprintf("%s, %s", b.State, plural(b.FlowsNow, "flow"))})
+	}
+	return all
+}
+
+// clusterCandidates does the same for virtual clusters.
+func (g *globals) clusterCandidates(ctx context.Context) []candidate {
+	n := g.dial()
+	defer n.Close()
+	list, err := n.VirtualClusters(ctx)
+	if err != nil {
+		return nil
+	}
+	var all []candidate
+	for _, c := range list.VirtualClusters {
+		all = append(all, candidate{printable(c.Name), string(c.State)})
 	}
 	return all
 }

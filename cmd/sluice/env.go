@@ -32,6 +32,8 @@ type env struct {
 	// runNode is the process that runParent starts, with the arguments it gave.
 	// It returns errSaid when its parent says what went wrong.
 	runNode func(ctx context.Context, args []string) error
+	// runVIP is the vip process that runParent starts, likewise.
+	runVIP func(ctx context.Context, args []string) error
 	// doctor looks at this machine with the eyes of these settings.
 	doctor func(context.Context, *config.Settings) []finding
 	// probe dials every backend of these settings once.

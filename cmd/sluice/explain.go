@@ -14,19 +14,29 @@ import (
 // explainCommand answers "why does this client end up there". The flow is a
 // flag and not an operand because a user may be asked about in its place.
 func explainCommand(g *globals) *cli.Command {
-	var flow, to string
+	var flow, to, what, cluster string
 	var asJSON bool
 	return leaf(&cli.Command{
 		Name:  "explain",
-		Usage: "say where a flow goes, and why, without side effects",
+		Usage: "say where a flow goes, or VIPs would go, and why, without side effects",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "flow", Destination: &flow, Usage: "the client's `SRC:PORT`"},
 			&cli.StringFlag{Name: "to", Destination: &to, Usage: "the address it dials, `VIP:PORT`; may be left out where it is clear"},
+			&cli.StringFlag{Name: "fail", Destination: &what, Usage: "who would be active if `WHAT` failed: a node, an interface or a pinged host"},
+			&cli.StringFlag{Name: "cluster", Destination: &cluster, Usage: "with --fail, only virtual cluster `C`"},
 			toggle("json", &asJSON, "one JSON object, for programs"),
 		},
+		Description: "WHAT may be written node:NAME, link:NAME or ping:ADDR where a bare name is not clear.",
 	}, 0, 0, func(ctx context.Context, _ []string) error {
-		if flow == "" {
-			return usage("write sluice explain --flow 192.0.2.7:40022", "explain: missing --flow")
+		switch {
+		case what != "" && (flow != "" || to != ""):
+			return usage("ask one thing at a time", "explain: --flow and --fail exclude each other")
+		case what != "":
+			return g.explainFail(ctx, what, cluster, asJSON)
+		case flow == "":
+			return usage("write sluice explain --flow 192.0.2.7:40022, or --fail gw-a", "explain: missing --flow or --fail")
+		case cluster != "":
+			return usage("leave it out", "explain: --cluster goes with --fail")
 		}
 		client, err := parseAddrPort("--flow", flow)
 		if err != nil {

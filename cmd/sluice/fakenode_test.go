@@ -29,6 +29,8 @@ type fakeNode struct {
 	text       string
 	generation uint64
 	events     *control.Broker
+	// clustered is a node with virtual clusters.
+	clustered bool
 }
 
 func newFakeNode() *fakeNode {
@@ -58,7 +60,7 @@ func (n *fakeNode) start(t testing.TB, dir string) (socket string, stop func()) 
 	}
 	server := control.New(control.Options{
 		Build: control.Build{Version: "v1.2.3", API: "v1"}, Status: n, Counters: n, Flows: n, Drainer: n, Weigher: n, Guardian: n,
-		Settings: n, Explain: n, Events: n.events,
+		Settings: n, Explain: n, Failover: n, Events: n.events,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -100,9 +102,11 @@ func (n *fakeNode) Status(context.Context) (control.Status, error) {
 		Node: "gw-a", Build: control.Build{Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26"},
 		StartedAt: epoch.Add(-26 * time.Hour), Uptime: control.Seconds(26 * time.Hour), PID: 4712,
 		Processes: []control.Process{
-			{Name: "node", PID: 4712, UID: 997, NoNewPrivileges: true,
+			{Name: "node", PID: 4712, UID: 997, NoNewPrivileges: true, StartedAt: epoch.Add(-26 * time.Hour), Restarts: 1,
 				Capabilities: control.Capabilities{Effective: four, Permitted: four, Ambient: four, Bounding: four}},
-			{Name: "parent", PID: 4711, Capabilities: control.Capabilities{
+			{Name: "vip", PID: 4713, UID: 997, NoNewPrivileges: true, StartedAt: epoch.Add(-time.Hour), Restarts: 2, Schedule: "real-time priority 10",
+				Capabilities: control.Capabilities{Effective: four[:3], Permitted: four[:3], Ambient: four[:3], Bounding: four[:3]}},
+			{Name: "parent", PID: 4711, StartedAt: epoch.Add(-26 * time.Hour), Capabilities: control.Capabilities{
 				Effective: []string{"all"}, Permitted: []string{"all"}, Bounding: []string{"all"}}},
 		},
 		Attachments: []control.Attachment{

@@ -52,6 +52,10 @@ func scriptMain() {
 		}
 		return nil
 	}
+	e.runVIP = func(_ context.Context, args []string) error {
+		fmt.Println("vip with", strings.Join(args, " "))
+		return nil
+	}
 	e.probe = func(_ context.Context, s *config.Settings) []node.Probed {
 		var out []node.Probed
 		for i, b := range s.Services[0].Backends {

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Defer(func() { _ = os.RemoveAll(dir) })
 			n := newFakeNode()
+			n.clustered = true
 			e.Values[nodeKey{}] = n
 			socket, stop := n.start(e.T().(testing.TB), dir)
 			e.Defer(stop)

@@ -13,7 +13,8 @@ func showCommand(g *globals) *cli.Command {
 		Name:  "show",
 		Usage: "read what the node steers, counts and runs with",
 		Subcommands: []*cli.Command{
-			showServices(g), showBackends(g), showFlows(g), showDrops(g), showBans(g), showNodes(g), showSettings(g),
+			showServices(g), showBackends(g), showFlows(g), showDrops(g), showBans(g),
+			showVIPs(g), showNodes(g), showAlarms(g), showHistory(g), showSettings(g),
 		},
 	})
 }

@@ -71,7 +71,7 @@ func writeStatus(w io.Writer, s control.Status) error {
 		line("interfaces", "none")
 	}
 	for _, p := range s.Processes {
-		line(p.Name, "process %d, user id %d, no_new_privileges %t", p.PID, p.UID, p.NoNewPrivileges)
+		line(p.Name, "%s", processText(p))
 		for _, set := range capabilityLines(p.Capabilities) {
 			line("", "%s", set)
 		}
@@ -91,6 +91,21 @@ func writeStatus(w io.Writer, s control.Status) error {
 		line(first(i, "alarms"), "%s", a)
 	}
 	return t.Flush()
+}
+
+// processText says who a process is and how steadily it runs.
+func processText(p control.Process) string {
+	text := fmt.Sprintf("process %d, user id %d, no_new_privileges %t", p.PID, p.UID, p.NoNewPrivileges)
+	if !p.StartedAt.IsZero() {
+		text += ", since " + timeText(p.StartedAt)
+	}
+	if p.Restarts > 0 {
+		text += ", restarted " + plural(p.Restarts, "time")
+	}
+	if p.Schedule != "" {
+		text += ", " + p.Schedule
+	}
+	return text
 }
 
 // first returns the subject for the first line of several.

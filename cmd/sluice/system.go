@@ -31,16 +31,23 @@ func systemEnv() env {
 			return node.RunParent(ctx, node.ParentOptions{Settings: settings, Log: systemLog()})
 		},
 		runNode: func(ctx context.Context, args []string) error {
-			err := node.RunNode(ctx, node.Options{Args: args, Log: systemLog()})
-			if errors.Is(err, node.ErrReported) {
-				return errSaid
-			}
-			return err
+			return said(node.RunNode(ctx, node.Options{Args: args, Log: systemLog()}))
+		},
+		runVIP: func(ctx context.Context, args []string) error {
+			return said(node.RunVIP(ctx, node.VIPOptions{Args: args, Log: systemLog()}))
 		},
 		doctor: examine,
 		probe:  node.Probe,
 		detach: node.Detach,
 	}
+}
+
+// said is err unless the parent process says it.
+func said(err error) error {
+	if errors.Is(err, node.ErrReported) {
+		return errSaid
+	}
+	return err
 }
 
 // systemLog writes to standard error: JSON where a journal collects it, text

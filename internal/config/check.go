@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -10,15 +11,18 @@ import (
 type checker struct {
 	*reader
 	s *Settings
+	// vips are the virtual addresses of virtual clusters.
+	vips map[netip.Addr]clusterVIP
 }
 
 // check reports every broken rule and fills in what follows from other values.
 func check(r *reader, s *Settings) {
-	c := checker{reader: r, s: s}
+	c := checker{reader: r, s: s, vips: map[netip.Addr]clusterVIP{}}
 	c.nodeName()
 	c.noRepeats("dataplane.interfaces", len(s.Dataplane.Interfaces), func(i int) string { return s.Dataplane.Interfaces[i] })
 	c.guard()
 	c.decap("dataplane.decap", s.Dataplane)
+	c.clusters()
 	for i := range s.Services {
 		c.service(path("services").item(i), &s.Services[i])
 	}
@@ -26,6 +30,7 @@ func check(r *reader, s *Settings) {
 	c.members()
 	c.serviceNames()
 	c.backendNames()
+	c.clusterBackends()
 	r.checkVariables()
 }
 

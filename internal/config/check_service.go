@@ -18,6 +18,7 @@ func (c *checker) service(p path, s *Service) {
 		}
 	}
 	c.source(p, s)
+	c.clusterPool(p, s)
 	c.outerSource(p.key("outer_source"), s)
 	c.backends(p, s)
 	c.healthCheck(p.key("health_check"), s.HealthCheck)

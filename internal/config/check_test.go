@@ -11,7 +11,7 @@ import (
 func TestNodeFaults(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"not a mapping", "node: »[]", "node: is a list and must be a mapping about this node; write its keys, name, data_dir, bpffs, control, metrics, user, each with a value"},
-		{"root not a mapping", "»- node", "is a list and must be a mapping of settings; write its keys, node, nodes, dataplane, guard, services, each with a value"},
+		{"root not a mapping", "»- node", "is a list and must be a mapping of settings; write its keys, node, nodes, dataplane, guard, virtual_clusters, services, each with a value"},
 		{"name", "node: {name: »-a}", `node.name: "-a" is not a node's name (letters, digits and . _ -); write one such as gw-a`},
 		{"name without value", "node: {name: »}", "node.name: has no value; write one, such as gw-a, or remove the key"},
 		{"name is a number", "node: {name: »7}", `node.name: is a number and must be text; put it in quotes: "7"`},
@@ -74,13 +74,11 @@ func TestLaterKeys(t *testing.T) {
 	const service = `services: [{listen: "192.0.2.3:22", backends: [10.0.0.11], %s}]`
 	const inService = "unknown key; known here: name, listen, mode, client_address, select, source_pool, outer_source, nodes, node_addr, via, backends, health_check, last_resort, on_down"
 	for _, tt := range []struct{ text, want string }{
-		{"»virtual_clusters: []", "virtual_clusters: unknown key; known here: node, nodes, dataplane, guard, services"},
-		{"»ssh: {}", "ssh: unknown key; known here: node, nodes, dataplane, guard, services"},
-		{"»tunnels: {}", "tunnels: unknown key; known here: node, nodes, dataplane, guard, services"},
-		{"»monitor_ips: []", "monitor_ips: unknown key; known here: node, nodes, dataplane, guard, services"},
+		{"»ssh: {}", "ssh: unknown key; known here: node, nodes, dataplane, guard, virtual_clusters, services"},
+		{"»tunnels: {}", "tunnels: unknown key; known here: node, nodes, dataplane, guard, virtual_clusters, services"},
+		{"»monitor_ips: []", "monitor_ips: unknown key; known here: node, nodes, dataplane, guard, virtual_clusters, services"},
 		{"node: {»replication: {role: standalone}}", "node.replication: unknown key; known here: name, data_dir, bpffs, control, metrics, user"},
 		{"node: {control: {»http: a}}", "node.control.http: unknown key; known here: socket"},
-		{"dataplane: {»watchdog: 60s}", "dataplane.watchdog: unknown key; known here: interfaces, xdp, max_flows, lifetimes, decap"},
 		{fmt.Sprintf(service, "»host_keys: [a]"), "services[0].host_keys: " + inService},
 		{fmt.Sprintf(service, "client_address: »show"), `services[0].client_address: "show" is not known; known here: hide, proxy_v2, keep`},
 	} {

@@ -23,6 +23,9 @@ type Settings struct {
 	Nodes     map[string]map[string]string
 	Dataplane Dataplane
 	Guard     Guard
+	// VirtualClusters are in the order of the file, at most MaxClusters. No two
+	// have the same name, or the same VRID on one interface in one family.
+	VirtualClusters []VirtualCluster
 	// Services are in the order of the file. No two listen on the same
 	// address and port or have the same name.
 	Services []Service
@@ -41,6 +44,12 @@ var settingsShape = record[Settings]{
 			func(s *Settings) *Dataplane { return &s.Dataplane }, dataplaneShape),
 		key("guard", "Who may not come in.",
 			func(s *Settings) *Guard { return &s.Guard }, guardShape),
+		key("virtual_clusters", "Virtual addresses that one of several nodes holds at a time.",
+			func(s *Settings) *[]VirtualCluster { return &s.VirtualClusters },
+			list[VirtualCluster]{
+				of: virtualClusterShape, noun: "virtual clusters", fresh: defaults.VirtualCluster, most: MaxClusters,
+				id: func(v VirtualCluster) string { return v.Name },
+			}),
 		key("services", "Virtual addresses and ports that clients dial, and the backends behind them.",
 			func(s *Settings) *[]Service { return &s.Services },
 			list[Service]{

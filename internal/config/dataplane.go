@@ -16,7 +16,10 @@ type Dataplane struct {
 	// that are established then.
 	MaxFlows  int
 	Lifetimes Lifetimes
-	Decap     Decap
+	// Watchdog is how long the node process may stay away before this machine is no
+	// longer eligible for its VIPs, 1s to 1h.
+	Watchdog time.Duration
+	Decap    Decap
 }
 
 // Decap makes this node, a backend of services in mode ipip or gue, take their
@@ -68,6 +71,8 @@ var dataplaneShape = record[Dataplane]{
 			func(d *Dataplane) *int { return &d.MaxFlows }, integer(1024, 16777216)).restarts(),
 		key("lifetimes", "How long a flow is remembered after its last packet.",
 			func(d *Dataplane) *Lifetimes { return &d.Lifetimes }, lifetimesShape),
+		key("watchdog", "How long the node process may stay away before the machine is no longer eligible for its virtual addresses.",
+			func(d *Dataplane) *time.Duration { return &d.Watchdog }, duration(time.Second, time.Hour)),
 		key("decap", "Takes packets of modes ipip and gue out of those they come in, on a backend whose kernel has no tunnel device.",
 			func(d *Dataplane) *Decap { return &d.Decap }, decapShape),
 	},

@@ -15,6 +15,14 @@ const (
 	MaxNodes      = 256   // nodes
 	MaxVariables  = 64    // variables of one node
 	MaxPrefixes   = 16384 // guard.deny and guard.exempt, each
+
+	MaxClusters     = 64 // virtual_clusters
+	MaxClusterNodes = 16 // nodes of one virtual cluster
+	MaxVIPs         = 64 // virtual addresses of one virtual cluster
+	MaxPings        = 16 // pings of one virtual cluster
+	MaxHosts        = 16 // hosts of one ping
+	MaxKeys         = 16 // keys of one virtual cluster
+	MaxArguments    = 32 // words of a notify command
 )
 
 // defaults are the values of what a settings file leaves out. Those that
@@ -27,6 +35,9 @@ var defaults = struct {
 	Service     Service // with its HealthCheck
 	Backend     Backend
 	ServiceNode ServiceNode
+
+	VirtualCluster VirtualCluster
+	Ping           Ping
 }{
 	Node: Node{
 		DataDir: "/var/lib/sluice",
@@ -36,6 +47,7 @@ var defaults = struct {
 	},
 	Dataplane: Dataplane{
 		XDP:      XDPAuto,
+		Watchdog: time.Minute,
 		MaxFlows: 262144,
 		Lifetimes: Lifetimes{
 			Established: 120 * time.Hour,
@@ -62,4 +74,14 @@ var defaults = struct {
 	},
 	Backend:     Backend{Weight: 1},
 	ServiceNode: ServiceNode{Weight: 1},
+	VirtualCluster: VirtualCluster{
+		Version:       3,
+		Checksum:      ChecksumPseudoHeader,
+		VirtualMAC:    VirtualMACAuto,
+		Auth:          Auth{Mode: AuthOff},
+		Heartbeat:     Heartbeat{Port: 8021},
+		NotifyTimeout: 30 * time.Second,
+		Announce:      Announce{Repeat: 5, Delay: 5 * time.Second},
+	},
+	Ping: Ping{Interval: 250 * time.Millisecond, Timeout: 250 * time.Millisecond, Fall: 3, Rise: 2},
 }

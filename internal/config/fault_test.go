@@ -87,7 +87,7 @@ func TestFaultsAreBounded(t *testing.T) {
 // terminal as it is.
 func TestFaultsAreOneLineEach(t *testing.T) {
 	testFaults(t, `{»"a\nb\e[31m": 1, dataplane: {xdp: »"\u0007\n", interfaces: [»"`+strings.Repeat("é", 90)+`"]}}`,
-		`"a\nb\x1b[31m": unknown key; known here: node, nodes, dataplane, guard, services`,
+		`"a\nb\x1b[31m": unknown key; known here: node, nodes, dataplane, guard, virtual_clusters, services`,
 		`dataplane.xdp: "\a\n" is not known; known here: auto, native, generic`,
 		`dataplane.interfaces[0]: "`+strings.Repeat("é", 60)+`…" is not the name of a network interface; write one of 1 to 15 bytes as ip link shows it`,
 	)

@@ -41,6 +41,7 @@ func (g generator) settings() *Settings {
 				Closed:      g.span(time.Second, 10*time.Minute),
 				Embryo:      g.span(time.Second, 10*time.Minute),
 			},
+			Watchdog: g.span(time.Second, time.Hour),
 		},
 	}
 	s.Guard = g.guard()
@@ -63,6 +64,9 @@ func (g generator) settings() *Settings {
 	}
 	if g.IntN(2) == 0 {
 		s.spread(g)
+	}
+	if g.IntN(2) == 0 {
+		s.failover(g)
 	}
 	return s
 }

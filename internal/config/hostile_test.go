@@ -30,6 +30,8 @@ var hostiles = []hostile{
 	{"unknown keys in braces", "{", "a: b,", "}"},
 	{"keys alone", "{", "a,", "}"},
 	{"services", "services: [", "{},", "]"},
+	{"virtual clusters", "nodes: {gw-a: {a: 10.0.0.1}, gw-b: {a: 10.0.0.2}}\nvirtual_clusters: [", "{priority: {gw-a: 1, gw-b: 1}, heartbeat: {addr: '${a}'}, addrs: [{addr: '${a}'}]},", "]"},
+	{"virtual addresses", "virtual_clusters: [{vips: [", "{addr: 192.0.2.3}, ", "]}]"},
 	{"backends", "services: [{listen: '192.0.2.3:22', backends: [", "1,", "]}]"},
 	{"variables", "nodes: {gw-a: {a: " + strings.Repeat("x", 255) + "}}\ndataplane: {xdp: \"", "${a}", "\"}"},
 	{"unknown variables", "nodes: {gw-a: {a: b}}\ndataplane: {interfaces: [", "\"${b}\",", "]}"},

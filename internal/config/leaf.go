@@ -12,7 +12,7 @@ import (
 
 // leaf is the shape of one scalar.
 type leaf[T comparable] struct {
-	kind    kind   // kindText or kindNumber
+	kind    kind   // kindText, kindNumber or kindBool
 	loose   bool   // a number or boolean is taken as the text it was written with
 	example string // as the file would hold it
 	// parse returns the value of a text, or what is wrong with it.
@@ -62,9 +62,11 @@ func (l leaf[T]) schema(variables bool) object {
 		o["type"] = []string{"string", "number", "boolean"}
 	case l.kind == kindNumber:
 		o["type"] = "integer"
+	case l.kind == kindBool:
+		o["type"] = "boolean"
 	}
 	maps.Copy(o, l.limits)
-	if variables && (len(l.limits) > 0 || l.kind == kindNumber) {
+	if variables && (len(l.limits) > 0 || l.kind != kindText) {
 		return object{"anyOf": []any{o, object{"type": "string", "pattern": `\$\{`}}}
 	}
 	return o

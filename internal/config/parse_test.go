@@ -35,6 +35,7 @@ func TestParseSmallest(t *testing.T) {
 				Closed:      10 * time.Second,
 				Embryo:      time.Minute,
 			},
+			Watchdog: time.Minute,
 		},
 		Guard: Guard{Challenge: "auto"},
 		Services: []Service{{

@@ -14,6 +14,9 @@ type reader struct {
 	warnings  Faults
 	places    map[path]position
 	variables variables
+	// templates are the texts of values with variables, for rules that ask what
+	// another node makes of them.
+	templates map[path]string
 	// local is set within sections that belong to one node and therefore hold
 	// no variables.
 	local bool

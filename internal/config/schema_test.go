@@ -47,7 +47,7 @@ func TestReferenceDefaults(t *testing.T) {
 	reference.Dataplane.Decap = Decap{}
 	reference.Guard = Guard{Challenge: reference.Guard.Challenge}
 	for _, c := range Diff(bare, reference) {
-		if !strings.HasPrefix(c.Path, "services[") && !strings.HasPrefix(c.Path, "nodes.") {
+		if !strings.HasPrefix(c.Path, "services[") && !strings.HasPrefix(c.Path, "virtual_clusters[") && !strings.HasPrefix(c.Path, "nodes.") {
 			t.Errorf("%s: the default is %q and the reference says %q", c.Path, c.Old, c.New)
 		}
 	}
@@ -64,7 +64,7 @@ func showKeys(n *node, p string, shown map[string]bool) {
 	}
 	for _, pair := range n.pairs {
 		key := pair.key.text
-		if p == ".nodes" || p == ".nodes.*" {
+		if p == ".nodes" || p == ".nodes.*" || p == ".virtual_clusters.priority" {
 			key = "*"
 		}
 		shown[p+"."+key] = true

@@ -28,6 +28,10 @@ func (r *reader) expand(n *node, p path) (string, bool) {
 		r.fault(n.at, p, "write the value itself", "holds a variable, which node and nodes cannot")
 		return "", false
 	}
+	if r.templates == nil {
+		r.templates = map[path]string{}
+	}
+	r.templates[p] = n.text
 	text, wellFormed, ok := substitute(n.text, func(name string) (string, bool) { return r.variable(n, p, name) })
 	if !wellFormed {
 		r.malformed(n, p)

@@ -100,8 +100,11 @@ func quoteYAML(text string) string {
 
 // plain returns a scalar as encoding/json takes it.
 func (n *node) plain() any {
-	if n.kind == kindNumber {
+	switch n.kind {
+	case kindNumber:
 		return json.Number(n.text)
+	case kindBool:
+		return n.text == "true"
 	}
 	return n.text
 }

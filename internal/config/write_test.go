@@ -66,6 +66,7 @@ dataplane:
   xdp: auto
   max_flows: 262144
   lifetimes: {established: 120h, half_closed: 2m, closed: 10s, embryo: 1m}
+  watchdog: 1m
 guard: {challenge: auto}
 services:
   - {name: "192.0.2.3:22", listen: "192.0.2.3:22", mode: sshd}
@@ -155,7 +156,7 @@ services: [{name: "192.0.2.3:22", listen: "192.0.2.3:22", mode: sshd}]`)
 		`"node":{"name":"gw-a","data_dir":"/var/lib/sluice","bpffs":"/sys/fs/bpf/sluice",` +
 		`"control":{"socket":"/run/sluice/control.sock"},"user":"sluice"},` +
 		`"dataplane":{"interfaces":["eth0"],"xdp":"auto","max_flows":262144,` +
-		`"lifetimes":{"established":"120h","half_closed":"2m","closed":"10s","embryo":"1m"}},"guard":{"challenge":"auto"},` +
+		`"lifetimes":{"established":"120h","half_closed":"2m","closed":"10s","embryo":"1m"},"watchdog":"1m"},"guard":{"challenge":"auto"},` +
 		`"services":[{"name":"192.0.2.3:22","listen":"192.0.2.3:22","mode":"sshd"}]}}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -144,6 +144,36 @@ func (c *Client) Unban(ctx context.Context, prefix string) (UnbanResult, error) 
 	return post[UnbanResult](ctx, c, "/v1/bans/remove", UnbanRequest{prefix})
 }
 
+// VirtualClusters returns the virtual clusters with all that is known of them.
+func (c *Client) VirtualClusters(ctx context.Context) (VirtualClusterList, error) {
+	return get[VirtualClusterList](ctx, c, "/v1/vips", nil)
+}
+
+// Alarms returns what needs an operator, worst first.
+func (c *Client) Alarms(ctx context.Context) (AlarmList, error) {
+	return get[AlarmList](ctx, c, "/v1/alarms", nil)
+}
+
+// History returns changes of state, the latest first.
+func (c *Client) History(ctx context.Context, q HistoryQuery) (History, error) {
+	return get[History](ctx, c, "/v1/history", q.Values())
+}
+
+// Swap has the active gateway and another one change places.
+func (c *Client) Swap(ctx context.Context, o VIPOrder) (VIPChangeList, error) {
+	return post[VIPChangeList](ctx, c, "/v1/vips/swap", o)
+}
+
+// Resign has the node give VIPs up.
+func (c *Client) Resign(ctx context.Context, o VIPOrder) (VIPChangeList, error) {
+	return post[VIPChangeList](ctx, c, "/v1/vips/resign", o)
+}
+
+// ExplainFail tells who would be active if something failed.
+func (c *Client) ExplainFail(ctx context.Context, q FailQuestion) (FailExplanation, error) {
+	return get[FailExplanation](ctx, c, "/v1/explain/fail", q.Values())
+}
+
 func get[T any](ctx context.Context, c *Client, path string, v url.Values) (T, error) {
 	var answer T
 	err := c.exchange(ctx, http.MethodGet, path, v, nil, &answer)

@@ -34,7 +34,8 @@ const (
 
 const maxHeader = 16 << 10
 
-// Options are what a Server needs. Every field but Logger must be set.
+// Options are what a Server needs. Every field but Failover and Logger must be
+// set.
 type Options struct {
 	Build    Build
 	Status   StatusSource
@@ -45,6 +46,8 @@ type Options struct {
 	Guardian Guardian
 	Settings SettingsStore
 	Explain  Explainer
+	// Failover may be nil: there are no virtual clusters then.
+	Failover FailoverSource
 	Events   *Broker
 	// Logger gets one line for each order that came in, with who gave it; nil
 	// discards.

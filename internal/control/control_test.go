@@ -31,7 +31,21 @@ func TestCalls(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{func() error { _, err := c.Status(ctx); return err }, "status"},
+		{func() error { _, err := c.Status(ctx); return err }, "clusters"},
+		{func() error { _, err := c.Alarms(ctx); return err }, "clusters"},
+		{func() error { _, err := c.VirtualClusters(ctx); return err }, "clusters"},
+		{func() error { _, err := c.History(ctx, HistoryQuery{}); return err }, "history {Cluster: Limit:100}"},
+		{func() error { _, err := c.History(ctx, HistoryQuery{Cluster: "edge", Limit: 7}); return err }, "history {Cluster:edge Limit:7}"},
+		{func() error {
+			_, err := c.Swap(ctx, VIPOrder{Clusters: []string{"edge"}, For: Duration(time.Hour)})
+			return err
+		}, "swap [edge] all=false for=1h0m0s yes=false"},
+		{func() error { _, err := c.Resign(ctx, VIPOrder{All: true, Yes: true}); return err }, "resign [] all=true for=0s yes=true"},
+		{func() error {
+			_, err := c.ExplainFail(ctx, FailQuestion{Kind: FailPing, Name: "fd00::1", Cluster: "edge"})
+			return err
+		}, `explain fail "ping" "fd00::1" "edge"`},
+		{func() error { _, err := c.ExplainFail(ctx, FailQuestion{Name: "fd00::1"}); return err }, `explain fail "" "fd00::1" ""`},
 		{func() error { _, err := c.Nodes(ctx); return err }, "nodes"},
 		{func() error { _, err := c.Services(ctx); return err }, "services"},
 		{func() error { _, err := c.Backends(ctx); return err }, "backends"},
@@ -116,7 +130,7 @@ func TestErrorsArriveWhole(t *testing.T) {
 	c := dial(t, serve(t, New(m.options())))
 	for code, status := range map[Code]int{
 		CodeInvalid: 400, CodeInvalidSettings: 400, CodeForbidden: 403, CodeNotFound: 404, CodeMethodNotAllowed: 405,
-		CodeConflict: 409, CodeLastBackend: 409, CodeTooLarge: 413, CodeInternal: 500, CodeUnavailable: 503, "of_tomorrow": 500,
+		CodeConflict: 409, CodeLastBackend: 409, CodeNoPeer: 409, CodeTooLarge: 413, CodeInternal: 500, CodeUnavailable: 503, "of_tomorrow": 500,
 	} {
 		if got := code.status(); got != status {
 			t.Errorf("%s travels as %d, want %d", code, got, status)
@@ -161,6 +175,19 @@ func TestRefusedRequests(t *testing.T) {
 		{"DELETE", "/v1/events", "", 405, "takes GET only"},
 		{"GET", "/v1/flows?colour=red", "", 400, "unknown"},
 		{"GET", "/v1/events?kind=red", "", 400, "unknown kind"},
+		{"POST", "/v1/vips", "", 405, "takes GET only"},
+		{"GET", "/v1/vips/swap", "", 405, "takes POST only"},
+		{"POST", "/v1/vips/swap", "{}", 400, "named virtual clusters or for all"},
+		{"POST", "/v1/vips/resign", `{"clusters":["a"],"all":true}`, 400, "named virtual clusters or for all"},
+		{"POST", "/v1/vips/resign", `{"all":true,"for":"-1s"}`, 400, "must not be negative"},
+		{"POST", "/v1/vips/resign", `{"all":true,"force":true}`, 400, "unknown field"},
+		{"GET", "/v1/history?limit=0", "", 400, "not a number within 1 to 10000"},
+		{"GET", "/v1/history?limit=10001", "", 400, "not a number within 1 to 10000"},
+		{"GET", "/v1/history?since=1h", "", 400, "unknown"},
+		{"GET", "/v1/explain/fail", "", 400, "names nothing"},
+		{"GET", "/v1/explain/fail?fail=link:", "", 400, "names nothing"},
+		{"GET", "/v1/explain/fail?fail=a%20b", "", 400, "names nothing"},
+		{"GET", "/v1/explain/fail?fail=a&flow=b", "", 400, "unknown"},
 		{"GET", "/v1/explain", "", 400, `"flow": missing`},
 		{"GET", "/v1/explain?flow=login:22", "", 400, "not an address and port"},
 		{"GET", "/v1/explain?flow=192.0.2.7:1&to=22", "", 400, "not an address and port"},

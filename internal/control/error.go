@@ -14,10 +14,11 @@ const (
 	CodeInvalid          Code = "invalid"            // 400: the request is not well formed
 	CodeInvalidSettings  Code = "invalid_settings"   // 400: the settings have faults, listed in Details
 	CodeForbidden        Code = "forbidden"          // 403: the peer may not use this socket
-	CodeNotFound         Code = "not_found"          // 404: no such path, backend, service or listen address
+	CodeNotFound         Code = "not_found"          // 404: no such path, backend, service, virtual cluster or listen address
 	CodeMethodNotAllowed Code = "method_not_allowed" // 405: the path knows other methods
 	CodeConflict         Code = "conflict"           // 409: newer settings came by another way
 	CodeLastBackend      Code = "last_backend"       // 409: a service would be left with no backend
+	CodeNoPeer           Code = "no_peer"            // 409: no other gateway could take the VIPs
 	CodeTooLarge         Code = "too_large"          // 413: the body is over its limit
 	CodeInternal         Code = "internal"           // 500: the node failed
 	CodeUnavailable      Code = "unavailable"        // 503: not now; asking again may help
@@ -77,7 +78,7 @@ func (c Code) status() int {
 		return http.StatusNotFound
 	case CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
-	case CodeConflict, CodeLastBackend:
+	case CodeConflict, CodeLastBackend, CodeNoPeer:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

@@ -11,7 +11,7 @@ func (s *Server) version(_ http.ResponseWriter, _ *http.Request) (any, error) {
 }
 
 func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.o.Status.Status(r.Context())
+	return s.wholeStatus(r.Context())
 }
 
 func (s *Server) nodes(_ http.ResponseWriter, r *http.Request) (any, error) {

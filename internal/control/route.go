@@ -21,16 +21,20 @@ func (s *Server) routes(stop context.Context) http.Handler {
 		mux.Handle(path, refuse(CodeMethodNotAllowed, path+" takes "+method+" only", ""))
 	}
 	for path, c := range map[string]call{
-		"/v1/version":  s.version,
-		"/v1/status":   s.status,
-		"/v1/nodes":    s.nodes,
-		"/v1/services": s.services,
-		"/v1/backends": s.backends,
-		"/v1/drops":    s.drops,
-		"/v1/flows":    s.flows,
-		"/v1/bans":     s.bans,
-		"/v1/explain":  s.explain,
-		"/v1/settings": s.settings,
+		"/v1/version":      s.version,
+		"/v1/status":       s.status,
+		"/v1/nodes":        s.nodes,
+		"/v1/services":     s.services,
+		"/v1/backends":     s.backends,
+		"/v1/drops":        s.drops,
+		"/v1/flows":        s.flows,
+		"/v1/bans":         s.bans,
+		"/v1/vips":         s.vips,
+		"/v1/alarms":       s.alarms,
+		"/v1/history":      s.history,
+		"/v1/explain":      s.explain,
+		"/v1/explain/fail": s.explainFail,
+		"/v1/settings":     s.settings,
 	} {
 		handle(http.MethodGet, path, s.answer(c))
 	}
@@ -43,6 +47,8 @@ func (s *Server) routes(stop context.Context) http.Handler {
 		"/v1/backends/weight":  s.logged(s.weight),
 		"/v1/bans/add":         s.logged(s.ban),
 		"/v1/bans/remove":      s.logged(s.unban),
+		"/v1/vips/swap":        s.logged(s.swap),
+		"/v1/vips/resign":      s.logged(s.resign),
 	} {
 		handle(http.MethodPost, path, s.answer(c))
 	}

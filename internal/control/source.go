@@ -107,3 +107,24 @@ type Explainer interface {
 	// this one.
 	Explain(ctx context.Context, client, listen netip.AddrPort) (Explanation, error)
 }
+
+// A FailoverSource tells of the virtual clusters, and moves their VIPs. A name
+// that no virtual cluster has is answered with [CodeNotFound] naming it.
+type FailoverSource interface {
+	// VirtualClusters returns those of the settings, in their order.
+	VirtualClusters(ctx context.Context) ([]VirtualCluster, error)
+	// History returns changes of this gateway's states, the latest first. The
+	// last 1000 at least are kept, over restarts.
+	History(ctx context.Context, q HistoryQuery) ([]StateChange, error)
+	// Swap has the active gateway and the best other one change places, Resign
+	// has this one give up what it holds. Both are all or nothing and return once
+	// the state has changed; where it is so already they return equal states.
+	// [CodeNoPeer] answers an order that would leave VIPs to nobody, unless
+	// o.Yes is set.
+	Swap(ctx context.Context, o VIPOrder) ([]VIPChange, error)
+	Resign(ctx context.Context, o VIPOrder) ([]VIPChange, error)
+	// ExplainFail tells who would be active, and changes nothing. [CodeInvalid]
+	// says that q.Kind is needed to know what is meant, [CodeNotFound] that
+	// nothing is called so.
+	ExplainFail(ctx context.Context, q FailQuestion) (FailExplanation, error)
+}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -22,6 +23,9 @@ type memory struct {
 	backends []Backend
 	page     FlowPage
 	changes  []BackendChange
+	clusters []VirtualCluster
+	// noClusters fails what is asked of virtual clusters alone.
+	noClusters error
 }
 
 func (m *memory) ask(format string, args ...any) error {
@@ -93,10 +97,30 @@ func (m *memory) Explain(_ context.Context, client, listen netip.AddrPort) (Expl
 	return Explanation{Client: client, Listen: listen}, m.ask("explain %v %v", client, listen)
 }
 
+func (m *memory) VirtualClusters(context.Context) ([]VirtualCluster, error) {
+	return m.clusters, errors.Join(m.noClusters, m.ask("clusters"))
+}
+
+func (m *memory) History(_ context.Context, q HistoryQuery) ([]StateChange, error) {
+	return nil, m.ask("history %+v", q)
+}
+
+func (m *memory) Swap(_ context.Context, o VIPOrder) ([]VIPChange, error) {
+	return nil, m.ask("swap %v all=%t for=%v yes=%t", o.Clusters, o.All, time.Duration(o.For), o.Yes)
+}
+
+func (m *memory) Resign(_ context.Context, o VIPOrder) ([]VIPChange, error) {
+	return nil, m.ask("resign %v all=%t for=%v yes=%t", o.Clusters, o.All, time.Duration(o.For), o.Yes)
+}
+
+func (m *memory) ExplainFail(_ context.Context, q FailQuestion) (FailExplanation, error) {
+	return FailExplanation{Kind: FailNode}, m.ask("explain fail %q %q %q", q.Kind, q.Name, q.Cluster)
+}
+
 func (m *memory) options() Options {
 	return Options{
 		Build: Build{Version: "v1.2.3", API: "v1"}, Status: m, Counters: m, Flows: m,
-		Drainer: m, Weigher: m, Guardian: m, Settings: m, Explain: m, Events: NewBroker(func(bool) {}),
+		Drainer: m, Weigher: m, Guardian: m, Settings: m, Explain: m, Failover: m, Events: NewBroker(func(bool) {}),
 	}
 }
 

@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Status is how one node is: GET /v1/status.
 type Status struct {
@@ -11,7 +15,8 @@ type Status struct {
 	Uptime    Seconds   `json:"uptime_seconds"`
 	// PID is the node process, the one that answers.
 	PID int `json:"pid"`
-	// Processes are the node and its parent, as far as it lives.
+	// Processes are the node and, as far as they live, the vip process and their
+	// parent.
 	Processes   List[Process]    `json:"processes"`
 	Attachments List[Attachment] `json:"attachments"`
 	Settings    SettingsState    `json:"settings"`
@@ -25,9 +30,14 @@ type Status struct {
 
 // Process is one process of the product and what it may do.
 type Process struct {
-	// Name is "node" or "parent".
-	Name            string       `json:"name"`
-	PID             int          `json:"pid"`
+	// Name is "node", "vip" or "parent".
+	Name      string    `json:"name"`
+	PID       int       `json:"pid"`
+	StartedAt time.Time `json:"started_at"`
+	// Restarts is how often the parent started it again because it had ended.
+	Restarts int `json:"restarts"`
+	// Schedule is how soon it runs when it is due, where that matters; else empty.
+	Schedule        string       `json:"schedule"`
 	UID             uint32       `json:"uid"`
 	NoNewPrivileges bool         `json:"no_new_privileges"`
 	Capabilities    Capabilities `json:"capabilities"`
@@ -105,9 +115,30 @@ type Totals struct {
 	PacketsDropped uint64 `json:"packets_dropped"`
 }
 
+// The severities of an Alarm.
+const (
+	SeverityWarning  = "warning"
+	SeverityCritical = "critical"
+)
+
+// worstFirst orders alarms; those alike stay as they were.
+func worstFirst(alarms []Alarm) []Alarm {
+	slices.SortStableFunc(alarms, func(a, b Alarm) int {
+		return cmp.Compare(severityRank(a.Severity), severityRank(b.Severity))
+	})
+	return alarms
+}
+
+func severityRank(severity string) int {
+	if severity == SeverityCritical {
+		return 0
+	}
+	return 1
+}
+
 // Alarm is a condition that needs an operator.
 type Alarm struct {
-	// Severity is "warning" or "critical".
+	// Severity is SeverityWarning or SeverityCritical.
 	Severity string    `json:"severity"`
 	Subject  string    `json:"subject"`
 	Text     string    `json:"text"`

@@ -31,7 +31,7 @@ func TestWireNames(t *testing.T) {
 		"version": Build{Version: "v1.2.3", Commit: "0123456789ab", Go: "go1.26", API: "v1"},
 		"status": Status{
 			Node: "gw-a", StartedAt: at, Uptime: Seconds(90 * time.Second), PID: 12, Settings: state,
-			Processes: []Process{{Name: "node", PID: 12, UID: 997, NoNewPrivileges: true, Capabilities: Capabilities{
+			Processes: []Process{{Name: "node", PID: 12, UID: 997, StartedAt: at, Restarts: 2, Schedule: "real-time priority 10", NoNewPrivileges: true, Capabilities: Capabilities{
 				Effective: []string{"cap_bpf"}, Bounding: []string{"all"},
 			}}},
 			Attachments: []Attachment{{Interface: "ext0", Index: 2, Program: "steer", Mode: "native", Driver: "veth", MTU: 1500}},
@@ -85,7 +85,24 @@ func TestWireNames(t *testing.T) {
 		"disable":       DisableRequest{Yes: true},
 		"weight":        WeightRequest{Weight: &weight, Yes: true},
 		"apply_request": ApplyRequest{SettingsFile{"f.yaml", "services: []\n"}, true},
-		"error":         &Error{Code: CodeInvalidSettings, Message: "settings have 1 fault", Hint: "correct it", Details: []string{"f.yaml:1:1: x"}},
+		"vips": VirtualClusterList{[]VirtualCluster{{
+			Name: "edge", VRID: 51, State: VIPActive, Since: at, Cause: "peer_silent", Reason: "nothing heard of gw-b for 312ms", Term: 7,
+			Priority: Priority{Base: 150, Effective: 130}, Preempt: true, Eligible: true, Faults: []string{"ping item on int0 failed"},
+			Changes: Counts{"peer_silent": 3},
+			VIPs:    []VIP{{Addr: netip.MustParsePrefix("192.0.2.3/32"), Interface: "ext0", MAC: "00:00:5e:00:01:33", Owner: true}},
+			Peers: []GatewayPeer{{Node: "gw-b", Addr: netip.MustParseAddrPort("169.254.1.0:8021"), State: VIPBackup, Priority: 100, Effective: 90,
+				Alive: true, Age: Seconds(20 * time.Millisecond), HearsUs: true, LossIn: 0.5, LossOut: 0.25, PingsOK: true, Synced: true, Version: "v1.2.3", Generation: 47}},
+			Segments: []Segment{{Interface: "ext0", Family: "ipv4", AdvertsIn: 1, AdvertsOut: 2, Refused: Counts{"bad_ttl": 3}, ActiveAddr: netip.MustParseAddr("192.0.2.2")}},
+			Pings:    []PingItem{{Interface: "int0", OK: true, Hosts: []PingHost{{Addr: netip.MustParseAddr("10.0.2.11"), OK: true, RTT: Seconds(time.Millisecond), Loss: 0.125}}}},
+			Links:    []Link{{Interface: "ext0", Up: true}},
+			Sync:     []FlowSync{{Peer: "gw-b", Direction: "out", State: "synced", Lag: Seconds(30 * time.Millisecond), Flows: 9, Resyncs: 1}},
+			Alarms:   []ClusterAlarm{{Name: "one_way", Severity: "warning", Since: at, Text: "gw-b does not hear us", Hint: "look at its firewall"}},
+		}}},
+		"vip_order":    VIPOrder{Clusters: []string{"edge"}, For: Duration(time.Hour), Yes: true},
+		"vip_changes":  VIPChangeList{[]VIPChange{{Cluster: "edge", StateWas: VIPActive, State: VIPBackup, Peer: "gw-b", Until: &at}}},
+		"history":      History{[]StateChange{{At: at, Cluster: "edge", StateWas: VIPBackup, State: VIPActive, Term: 7, Cause: "peer_silent", Reason: "nothing heard of gw-b for 312ms"}}},
+		"explain_fail": FailExplanation{Kind: FailNode, Name: "gw-a", Clusters: []FailOutcome{{Cluster: "edge", Now: "gw-a", Then: "gw-b", Why: []string{"gw-b is next by priority 100"}}}},
+		"error":        &Error{Code: CodeInvalidSettings, Message: "settings have 1 fault", Hint: "correct it", Details: []string{"f.yaml:1:1: x"}},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, filepath.Join("testdata", name+".json"), v) })
 	}
@@ -128,7 +145,8 @@ func TestBackendFieldsComeFirst(t *testing.T) {
 }
 
 func TestListIsNeverNull(t *testing.T) {
-	for _, v := range []any{BackendList{}, ServiceList{}, DropList{}, NodeList{}, FlowPage{}, ChangeList{}, DiffResult{}, Status{}, Backend{}, Explanation{}} {
+	for _, v := range []any{BackendList{}, ServiceList{}, DropList{}, NodeList{}, FlowPage{}, ChangeList{}, DiffResult{}, Status{}, Backend{}, Explanation{},
+		VirtualClusterList{}, VirtualCluster{}, Segment{}, PingItem{}, VIPOrder{}, VIPChangeList{}, History{}, FailExplanation{}, FailOutcome{}, AlarmList{}} {
 		text, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)

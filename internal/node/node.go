@@ -23,6 +23,7 @@ import (
 	"sluice/internal/control"
 	"sluice/internal/node/clusterkey"
 	"sluice/internal/node/engine"
+	"sluice/internal/node/failover"
 	"sluice/internal/node/process"
 	"sluice/internal/node/store"
 )
@@ -57,6 +58,7 @@ type node struct {
 	broker   *control.Broker
 	audience audience
 	key      clusterkey.Key
+	vips     *failover.Client // the vip process
 
 	// mu is held by whoever changes the settings, from reading the old ones
 	// until the new ones run and are stored. The fields down to engine are
@@ -104,8 +106,8 @@ func RunNode(ctx context.Context, o Options) error {
 		log = slog.New(slog.DiscardHandler)
 	}
 	n := &node{
-		boot: boot, self: selfOf(boot), log: log, reporter: process.NewReporter(boot),
-		started: time.Now(), parent: os.Getppid(), failed: make(chan error, 1),
+		boot: boot, self: selfOf(boot), log: log, reporter: process.NewReporter(boot.Report),
+		started: time.Now(), parent: os.Getppid(), failed: make(chan error, 1), vips: failover.NewClient(boot.VIP().Socket),
 	}
 	n.audience.failed = func(err error) { log.Error("readers of events not told of", "error", err) }
 	n.broker = control.NewBroker(n.audience.changed)

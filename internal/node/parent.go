@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sluice/internal/node/clusterkey"
 	"sluice/internal/node/doctor"
 	"sluice/internal/node/engine"
+	"sluice/internal/node/failover"
 	"sluice/internal/node/process"
 )
 
@@ -42,7 +44,8 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 	}
 	return process.Run(ctx, process.Options{
 		Boot:      bootOf(file, s.Node),
-		Dataplane: len(s.Services) > 0 || s.Dataplane.Decap.Enabled(),
+		Dataplane: len(s.Services) > 0 || s.Dataplane.Decap.Enabled() || hasClusters(s),
+		Failover:  hasClusters(s),
 		DataNames: []string{settingsDir, steeringDir, clusterkey.Name},
 		RunNames:  []string{listenersSocket},
 		Check: func() error {
@@ -52,7 +55,7 @@ func RunParent(ctx context.Context, o ParentOptions) error {
 		Detach: func(pins string) error {
 			removed, err := engine.Remove(pins)
 			log.Info("dataplane taken down", "removed", len(removed))
-			return err
+			return errors.Join(err, failover.Sweep(log))
 		},
 		Pinned: engine.Pinned,
 		Log:    log,

@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 			err = RunParent(context.Background(), ParentOptions{Settings: os.Args[2], Log: log})
 		case process.Command:
 			err = RunNode(context.Background(), Options{Args: os.Args[2:], Log: log})
+		case process.VIPCommand[0]:
+			err = RunVIP(context.Background(), VIPOptions{Args: os.Args[1+len(process.VIPCommand):], Log: log, Daemon: playDaemon})
 		case "doctor":
 			err = playDoctor(os.Args[2])
 		default:

@@ -19,6 +19,7 @@ func (n *node) tasks() []Task {
 	if n.engine.Load() != nil {
 		list = append(list, newServeListeners(n))
 	}
+	list = append(list, newKeepClusters(n))
 	if n.boot.Alive > 0 {
 		list = append(list, newSayAlive(n))
 	}
@@ -52,7 +53,7 @@ func (*serveControl) String() string { return "control socket" }
 func (t *serveControl) Run(ctx context.Context) error {
 	server := control.New(control.Options{
 		Build: control.ThisBuild(), Status: t.n, Counters: t.n, Flows: t.n, Drainer: t.n, Weigher: t.n, Guardian: t.n,
-		Settings: t.n, Explain: t.n, Events: t.n.broker, Logger: t.n.log,
+		Settings: t.n, Explain: t.n, Failover: t.n, Events: t.n.broker, Logger: t.n.log,
 	})
 	l, err := control.Listen(t.n.boot.Socket)
 	if err != nil {
@@ -81,7 +82,7 @@ func (t *serveMetrics) Run(ctx context.Context) error {
 		return fmt.Errorf("listen on node.metrics: %v; choose another address or port", err)
 	}
 	t.open()
-	return metrics.Serve(ctx, l, metrics.NewRegistry(t.n), t.n.log)
+	return metrics.Serve(ctx, l, metrics.NewRegistry(t.n, t.n), t.n.log)
 }
 
 // sayAlive tells the parent, and through it systemd's watchdog, that this

@@ -114,7 +114,8 @@ func describeDecap(s *control.Status, d *engine.Decap) error {
 // not start it again.
 func (n *node) orphaned() bool { return n.boot.Report != 0 && os.Getppid() != n.parent }
 
-// processes are this one and its parent, while it lives.
+// processes are this one and, as far as they live, its parent and the vip
+// process.
 func (n *node) processes() []control.Process {
 	all, err := process.AllCaps()
 	if err != nil {
@@ -122,11 +123,23 @@ func (n *node) processes() []control.Process {
 	}
 	var list []control.Process
 	if own, err := process.ReadStatus(0); err == nil {
-		list = append(list, view.Process("node", os.Getpid(), own, all))
+		p := view.Process("node", os.Getpid(), own, all)
+		p.StartedAt, p.Restarts = n.started, n.boot.Restarts
+		list = append(list, p)
+	}
+	vip, found, err := process.FindCompanion(n.boot)
+	if err != nil {
+		n.log.Warn("vip process not shown", "error", err)
+	}
+	if found {
+		list = append(list, view.Companion(vip, all))
 	}
 	if n.boot.Report != 0 && !n.orphaned() {
 		if s, err := process.ReadStatus(n.parent); err == nil {
-			list = append(list, view.Process("parent", n.parent, s, all))
+			p := view.Process("parent", n.parent, s, all)
+			if p.StartedAt, err = process.StartedAt(n.parent); err == nil {
+				list = append(list, p)
+			}
 		}
 	}
 	return list

@@ -22,6 +22,9 @@ import (
 type Dataplane interface {
 	// SetOwner opens or closes the owner word of a VIP with a service.
 	SetOwner(vip netip.Addr, open bool) error
+	// SetElected says about which VIPs an election decides: it writes their
+	// words, which are closed at first, and SetOwner refuses them.
+	SetElected(vips []netip.Addr) error
 }
 
 // VIP is what the settings make of one address.
@@ -33,6 +36,19 @@ type VIP struct {
 	Spread bool
 	// Ends says that connections to it end on this node, too.
 	Ends bool
+	// Elected says that an election decides who has it, so that this package
+	// leaves its owner word alone. It may be an address without a service.
+	Elected bool
+}
+
+// elected are the addresses of lists that an election decides about.
+func elected(lists ...[]VIP) (addrs []netip.Addr) {
+	for _, v := range slices.Concat(lists...) {
+		if v.Elected && !slices.Contains(addrs, v.Addr) {
+			addrs = append(addrs, v.Addr)
+		}
+	}
+	return addrs
 }
 
 // kernel is what is asked of the machine.
@@ -69,10 +85,17 @@ func New(dp Dataplane, log *slog.Logger) *Keeper {
 	return &Keeper{dp: dp, kernel: rtnetlink{}, log: log, held: map[netip.Addr]bool{}}
 }
 
-// Prepare makes packets for new VIPs end here before any is sent. links are the
+// Prepare makes packets for new VIPs end here before any is sent, and closes the
+// words of those that an election is to decide about. links are the
 // interfaces by which they may come. What is not needed any more stays until
 // Settle; the error says what the machine lacks.
 func (k *Keeper) Prepare(list []VIP, links []string) error {
+	k.mu.Lock()
+	err := k.dp.SetElected(elected(list, k.vips))
+	k.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	have, err := k.kernel.routes()
 	if err != nil {
 		return err
@@ -121,7 +144,13 @@ func (k *Keeper) refresh() error {
 	if err != nil {
 		return err
 	}
+	if err := k.dp.SetElected(elected(k.vips)); err != nil {
+		return err
+	}
 	for _, v := range k.vips {
+		if v.Elected {
+			continue
+		}
 		has := !v.Spread || held[v.Addr]
 		if err := k.dp.SetOwner(v.Addr, has); err != nil {
 			return err

@@ -71,10 +71,20 @@ func (f *fakeKernel) deleteRoute(a netip.Addr) error {
 
 func (f *fakeKernel) silence(link string) error { return f.note("silence", link) }
 
-// owners are the owner words.
+// owners are the owner words that this node wrote.
 type owners map[netip.Addr]bool
 
+// electing is owners of which an election has some.
+type electing struct {
+	owners
+	told [][]netip.Addr
+}
+
+func (e *electing) SetElected(vips []netip.Addr) error { e.told = append(e.told, vips); return nil }
+
 func (o owners) SetOwner(vip netip.Addr, open bool) error { o[vip] = open; return nil }
+
+func (o owners) SetElected(vips []netip.Addr) error { return nil }
 
 func newFake(addrs ...netip.Addr) (*Keeper, *fakeKernel, owners) {
 	f := &fakeKernel{addrs: map[netip.Addr]bool{}}
@@ -99,11 +109,11 @@ func TestKeeper(t *testing.T) {
 	}{
 		{"nothing", nil, nil, owners{}, nil},
 		{"without nodes it is had whatever the interfaces say", nil, []VIP{{Addr: four}}, owners{four: true}, nil},
-		{"had", []netip.Addr{four}, []VIP{{four, true, true}}, owners{four: true}, []string{"silence ext0", "silence int0", "add 192.0.2.3"}},
-		{"another has it", nil, []VIP{{four, true, true}}, owners{four: false}, []string{"silence ext0", "silence int0", "add 192.0.2.3"}},
-		{"had, and all ends elsewhere", []netip.Addr{four}, []VIP{{four, true, false}}, owners{four: true}, nil},
-		{"IPv6 answers for no address it has not", nil, []VIP{{six, true, true}}, owners{six: false}, []string{"add 2001:db8::3"}},
-		{"both", []netip.Addr{six}, []VIP{{six, true, true}, {four, true, true}}, owners{six: true, four: false},
+		{"had", []netip.Addr{four}, []VIP{{Addr: four, Spread: true, Ends: true}}, owners{four: true}, []string{"silence ext0", "silence int0", "add 192.0.2.3"}},
+		{"another has it", nil, []VIP{{Addr: four, Spread: true, Ends: true}}, owners{four: false}, []string{"silence ext0", "silence int0", "add 192.0.2.3"}},
+		{"had, and all ends elsewhere", []netip.Addr{four}, []VIP{{Addr: four, Spread: true, Ends: false}}, owners{four: true}, nil},
+		{"IPv6 answers for no address it has not", nil, []VIP{{Addr: six, Spread: true, Ends: true}}, owners{six: false}, []string{"add 2001:db8::3"}},
+		{"both", []netip.Addr{six}, []VIP{{Addr: six, Spread: true, Ends: true}, {Addr: four, Spread: true, Ends: true}}, owners{six: true, four: false},
 			[]string{"add 2001:db8::3", "silence ext0", "silence int0", "add 192.0.2.3"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -134,7 +144,7 @@ func TestKeeper(t *testing.T) {
 // it, and the route stays all the time.
 func TestKeeperFollows(t *testing.T) {
 	k, f, o := newFake()
-	list := []VIP{{four, true, true}}
+	list := []VIP{{Addr: four, Spread: true, Ends: true}}
 	if err := k.Prepare(list, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -160,9 +170,35 @@ func TestKeeperFollows(t *testing.T) {
 	}
 }
 
+// TestKeeperElected: the words of VIPs that an election decides about are left to
+// it, from before their services are there until after they are gone.
+func TestKeeperElected(t *testing.T) {
+	k, f, _ := newFake(four)
+	o := &electing{owners: owners{}}
+	k.dp = o
+	list := []VIP{{Addr: four, Spread: true, Ends: true, Elected: true}, {Addr: six, Elected: true}}
+	want := func(what string, elected []netip.Addr, words owners) {
+		t.Helper()
+		if last := o.told[len(o.told)-1]; !slices.Equal(last, elected) || !maps.Equal(o.owners, words) {
+			t.Errorf("%s: elected %v, words %v; want %v, %v", what, last, o.owners, elected, words)
+		}
+	}
+	must(t, k.Prepare(list, nil))
+	want("prepared", []netip.Addr{four, six}, owners{})
+	k.Settle(list)
+	want("settled", []netip.Addr{four, six}, owners{})
+	if len(f.ours) != 1 {
+		t.Errorf("routes are %v", f.ours)
+	}
+	must(t, k.Prepare([]VIP{{Addr: six}}, nil))
+	want("about to change", []netip.Addr{four, six}, owners{})
+	k.Settle([]VIP{{Addr: six}})
+	want("changed", nil, owners{six: true})
+}
+
 // TestKeeperFails: what the machine refuses is said, before or by the next look.
 func TestKeeperFails(t *testing.T) {
-	list := []VIP{{four, true, true}}
+	list := []VIP{{Addr: four, Spread: true, Ends: true}}
 	for _, call := range []string{"routes", "silence", "add"} {
 		k, f, _ := newFake()
 		f.fail = call
@@ -192,6 +228,8 @@ type watched chan bool
 
 func (w watched) SetOwner(_ netip.Addr, open bool) error { w <- open; return nil }
 
+func (watched) SetElected([]netip.Addr) error { return nil }
+
 // TestKernel follows a real kernel: a VIP that no interface has ends here and is
 // answered for by nobody, and the interfaces' own state counts.
 func TestKernel(t *testing.T) {
@@ -201,7 +239,7 @@ func TestKernel(t *testing.T) {
 	must(t, here.AddAddr("ext0", netip.MustParsePrefix("192.0.2.1/24")))
 	must(t, there.AddAddr("far0", netip.MustParsePrefix("192.0.2.9/24")))
 	must(t, here.Settled(t.Context()))
-	list := []VIP{{four, true, true}, {six, true, true}}
+	list := []VIP{{Addr: four, Spread: true, Ends: true}, {Addr: six, Spread: true, Ends: true}}
 	words := make(watched, 64)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -123,3 +123,11 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// Heartbeat returns the key by which gateways of a virtual cluster know each
+// other's heartbeats, 32 bytes.
+func (k Key) Heartbeat(cluster string) []byte { return k.derive("heartbeat "+cluster, 32) }
+
+// FlowSync returns the key of the streams that carry flows between gateways, 32
+// bytes.
+func (k Key) FlowSync() []byte { return k.derive("flow sync", 32) }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,11 @@ type Options struct {
 	Key [16]byte
 	// MaxFlows is what the flow table is made for where none is pinned.
 	MaxFlows int
-	Log      *slog.Logger
+	// Elected are the VIPs of settings that an election decides about, with or
+	// without a service; nil where there is none. Their owner words begin closed
+	// and are the election's.
+	Elected func(*config.Settings) []netip.Addr
+	Log     *slog.Logger
 }
 
 // resetUnknownAfter is how long packets of unknown flows are dropped after a

@@ -45,3 +45,18 @@ func (e *Engine) sshdService(name string) (netip.AddrPort, error) {
 	}
 	return netip.AddrPort{}, fmt.Errorf("set listener of service %q: there is none of that name; \"sluice show services\" lists them", name)
 }
+
+// HasListener says whether anything accepts the connections of the sshd service
+// that listens at an address.
+func (e *Engine) HasListener(listen netip.AddrPort) (bool, error) {
+	records, err := e.dp.Services()
+	if err != nil {
+		return false, fmt.Errorf("look for the listener of %s: %v", listen, err)
+	}
+	for id, r := range records {
+		if r.Listen == listen && r.Ends() && !r.Removed {
+			return e.dp.HasListener(id)
+		}
+	}
+	return false, nil
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"slices"
 
 	"sluice/internal/config"
@@ -8,9 +9,21 @@ import (
 	"sluice/steering/vips"
 )
 
-// vipsOf are the VIPs of the settings, each once.
-func vipsOf(s *config.Settings) []vips.VIP {
+// vipsOf are the VIPs of the settings.
+func (e *Engine) vipsOf(s *config.Settings) []vips.VIP {
+	if e.options.Elected == nil {
+		return vipsOf(s, nil)
+	}
+	return vipsOf(s, e.options.Elected(s))
+}
+
+// vipsOf are the VIPs of the settings and those that an election decides about,
+// each once.
+func vipsOf(s *config.Settings, elected []netip.Addr) []vips.VIP {
 	var list []vips.VIP
+	for _, addr := range elected {
+		list = append(list, vips.VIP{Addr: addr, Elected: true})
+	}
 	for _, service := range s.Services {
 		addr := service.Listen.Addr()
 		at := slices.IndexFunc(list, func(v vips.VIP) bool { return v.Addr == addr })
@@ -27,9 +40,9 @@ func vipsOf(s *config.Settings) []vips.VIP {
 // prepareVIPs makes packets for VIPs of nodes end here. They may come by every
 // interface that has its frames carried by one of ours.
 func (e *Engine) prepareVIPs(s *config.Settings) error {
-	list := vipsOf(s)
+	list := e.vipsOf(s)
 	if !slices.ContainsFunc(list, func(v vips.VIP) bool { return v.Ends }) {
-		return nil
+		return e.vips.Prepare(list, nil)
 	}
 	all, err := links.Netlink{}.Links()
 	if err != nil {
@@ -41,7 +54,7 @@ func (e *Engine) prepareVIPs(s *config.Settings) error {
 // settleVIPs takes over what is in force; nothing is before the first settings.
 func (e *Engine) settleVIPs() {
 	if e.applied != nil {
-		e.vips.Settle(vipsOf(e.applied))
+		e.vips.Settle(e.vipsOf(e.applied))
 	}
 }
 

@@ -15,14 +15,16 @@ func TestVIPsOf(t *testing.T) {
 	here.Backends[0].Local = true
 	s := settings()
 	s.Services = append(s.Services, here, service("192.0.2.9:2022", config.ModeNAT, config.ClientHide, "10.0.0.11:22"))
-	got := vipsOf(s)
-	var want []vips.VIP
+	outside := netip.MustParseAddr("198.51.100.1")
+	got := vipsOf(s, []netip.Addr{netip.MustParseAddr("192.0.2.9"), outside})
+	want := []vips.VIP{
+		{Addr: netip.MustParseAddr("192.0.2.9"), Spread: true, Ends: true, Elected: true},
+		{Addr: outside, Elected: true},
+	}
 	for _, a := range []string{"192.0.2.3", "192.0.2.5", "192.0.2.4", "192.0.2.6", "192.0.2.7"} {
 		want = append(want, vips.VIP{Addr: netip.MustParseAddr(a)})
 	}
-	want = append(want,
-		vips.VIP{Addr: netip.MustParseAddr("192.0.2.8"), Spread: true},
-		vips.VIP{Addr: netip.MustParseAddr("192.0.2.9"), Spread: true, Ends: true})
+	want = append(want, vips.VIP{Addr: netip.MustParseAddr("192.0.2.8"), Spread: true})
 	if !slices.Equal(got, want) {
 		t.Errorf("VIPs are %+v, want %+v", got, want)
 	}

@@ -21,15 +21,21 @@ type Source interface {
 	Drops(ctx context.Context) ([]control.Drop, error)
 }
 
+// ClusterSource tells of virtual clusters, where there are some.
+type ClusterSource interface {
+	VirtualClusters(ctx context.Context) ([]control.VirtualCluster, error)
+}
+
 // readTimeout bounds one scrape's reading of the counters.
 const readTimeout = 5 * time.Second
 
 // NewRegistry returns a registry of its own, free of what libraries put into
-// the default one: the source's metrics, those of the process and of Go.
-func NewRegistry(s Source) *prometheus.Registry {
+// the default one: the sources' metrics, those of the process and of Go. clusters
+// may be nil.
+func NewRegistry(s Source, clusters ClusterSource) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		&collector{source: s},
+		&collector{source: s, clusters: clusters},
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -38,7 +44,8 @@ func NewRegistry(s Source) *prometheus.Registry {
 
 // collector reads the source at each scrape.
 type collector struct {
-	source Source
+	source   Source
+	clusters ClusterSource
 }
 
 // Describe implements [prometheus.Collector].
@@ -56,10 +63,19 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	defer cancel()
 	o := output{to}
 	// Each part by itself: one that cannot be read must not hide the others.
+	var clusters []control.VirtualCluster
+	if c.clusters != nil {
+		var err error
+		if clusters, err = c.clusters.VirtualClusters(ctx); err != nil {
+			clusters = nil
+			o.fail(vipState, err)
+		}
+		o.clusters(clusters)
+	}
 	if s, err := c.source.Status(ctx); err != nil {
 		o.fail(buildInfo, err)
 	} else {
-		o.status(s)
+		o.status(s, clusters)
 	}
 	if list, err := c.source.Services(ctx); err != nil {
 		o.fail(servicePackets, err)

@@ -27,13 +27,20 @@ type source struct {
 	services []control.Service
 	backends []control.Backend
 	drops    []control.Drop
+	clusters []control.VirtualCluster
 	err      error
+	// clustersErr fails the reading of virtual clusters alone.
+	clustersErr error
 }
 
 func (s source) Status(context.Context) (control.Status, error)      { return s.status, nil }
 func (s source) Services(context.Context) ([]control.Service, error) { return s.services, s.err }
 func (s source) Backends(context.Context) ([]control.Backend, error) { return s.backends, nil }
 func (s source) Drops(context.Context) ([]control.Drop, error)       { return s.drops, nil }
+
+func (s source) VirtualClusters(context.Context) ([]control.VirtualCluster, error) {
+	return s.clusters, s.clustersErr
+}
 
 var at = time.Unix(1_700_000_000, 0)
 
@@ -62,12 +69,34 @@ var busy = source{
 		PacketsIn: 12, PacketsOut: 13, BytesIn: 14, BytesOut: 15, FlowsOpened: 16, FlowsNow: 17, SYNs: 18, Resets: 19,
 	}},
 	drops: []control.Drop{{Reason: "no_backend", Packets: 20, Bytes: 21}},
+	clusters: []control.VirtualCluster{
+		{
+			Name: "edge", State: control.VIPActive, Since: at.Add(time.Minute), Term: 22, Priority: control.Priority{Base: 150, Effective: 130}, Eligible: true,
+			Changes: control.Counts{"peer_silent": 23, "resigned": 24},
+			VIPs:    []control.VIP{{Addr: netip.MustParsePrefix("192.0.2.3/32"), Interface: "ext0", Owner: true}},
+			Peers: []control.GatewayPeer{{Node: "gw-b", State: control.VIPBackup, Alive: true, Age: control.Seconds(25 * time.Millisecond),
+				HearsUs: true, LossIn: 0.26, LossOut: 0.27, Synced: true}},
+			Segments: []control.Segment{{Interface: "ext0", Family: "ipv4", AdvertsIn: 28, AdvertsOut: 29, Refused: control.Counts{"bad_ttl": 30}}},
+			Pings: []control.PingItem{
+				{Interface: "ext0", OK: true, Hosts: []control.PingHost{{Addr: netip.MustParseAddr("198.51.100.22"), OK: true, RTT: control.Seconds(31 * time.Millisecond)}}},
+				{Interface: "ext0", Hosts: []control.PingHost{{Addr: netip.MustParseAddr("198.51.100.22"), RTT: control.Seconds(32 * time.Millisecond)}}},
+			},
+			Links:  []control.Link{{Interface: "ext0", Up: true}},
+			Sync:   []control.FlowSync{{Peer: "gw-b", Direction: "out", State: "synced", Lag: control.Seconds(33 * time.Millisecond), Flows: 34, Resyncs: 35}},
+			Alarms: []control.ClusterAlarm{{Name: "one_way"}, {Name: "two_active", Severity: "critical"}, {Name: "one_way"}},
+		},
+		// A second cluster of the same two gateways has the same stream.
+		{Name: "lab", State: control.VIPFault, Sync: []control.FlowSync{
+			{Peer: "gw-b", Direction: "out", State: "synced", Lag: control.Seconds(33 * time.Millisecond), Flows: 34, Resyncs: 35},
+			{Peer: "gw-b", Direction: "in", State: "snapshot", Flows: 36},
+		}},
+	},
 }
 
 // scrape returns what our metrics read as, without those of Go and process.
-func scrape(t *testing.T, s Source) (string, error) {
+func scrape(t *testing.T, s source) (string, error) {
 	t.Helper()
-	r := NewRegistry(s)
+	r := NewRegistry(s, s)
 	_, err := r.Gather()
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}).
@@ -104,7 +133,7 @@ func TestScrapeAsAWhole(t *testing.T) {
 }
 
 func TestNamesFollowTheConventions(t *testing.T) {
-	families, err := NewRegistry(busy).Gather()
+	families, err := NewRegistry(busy, busy).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +148,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 
 // Every description is used, and nothing is shown that was not described.
 func TestDescriptionsAreComplete(t *testing.T) {
-	c := &collector{source: busy}
+	c := &collector{source: busy, clusters: busy}
 	described := make(chan *prometheus.Desc, 1000)
 	c.Describe(described)
 	close(described)
@@ -157,7 +186,7 @@ func TestServiceOfTheSameNameAndMode(t *testing.T) {
 }
 
 func TestProcessAndGoAreShown(t *testing.T) {
-	families, err := NewRegistry(busy).Gather()
+	families, err := NewRegistry(busy, busy).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +214,33 @@ func TestUnreadablePartIsMissing(t *testing.T) {
 	}
 	if !strings.Contains(text, "sluice_backend_packets_total") {
 		t.Error("the readable part is not shown")
+	}
+}
+
+// A vip process that does not answer is no reason to show nothing, and its state
+// must not look like none.
+func TestUnreadableClustersAreMissing(t *testing.T) {
+	broken := busy
+	broken.clustersErr = errors.New("vip.sock: connection refused")
+	text, err := scrape(t, broken)
+	if err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("gathering said %v", err)
+	}
+	if strings.Contains(text, "sluice_vip_state") || !strings.Contains(text, "sluice_backend_packets_total") {
+		t.Errorf("shown:\n%s", text)
+	}
+}
+
+func TestNodeWithoutClusters(t *testing.T) {
+	r := NewRegistry(busy, nil)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), "sluice_vip_") || strings.HasPrefix(f.GetName(), "sluice_flow_sync_") {
+			t.Errorf("%s is shown", f.GetName())
+		}
 	}
 }
 

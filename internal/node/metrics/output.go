@@ -25,8 +25,9 @@ func (o output) gauge(d *prometheus.Desc, v float64, labels ...string) {
 func (o output) fail(d *prometheus.Desc, err error) { o.to <- prometheus.NewInvalidMetric(d, err) }
 
 // status shows the node itself. The reload metrics appear with the first reload:
-// a zero before would read as a failure.
-func (o output) status(s control.Status) {
+// a zero before would read as a failure. Its alarms include those of its virtual
+// clusters.
+func (o output) status(s control.Status, clusters []control.VirtualCluster) {
 	o.gauge(buildInfo, 1, s.Build.Version, s.Build.Commit, s.Build.Go)
 	o.gauge(startTime, seconds(s.StartedAt))
 	for _, a := range s.Attachments {
@@ -41,6 +42,11 @@ func (o output) status(s control.Status) {
 	bySeverity := map[string]float64{"warning": 0, "critical": 0}
 	for _, a := range s.Alarms {
 		bySeverity[a.Severity]++
+	}
+	for _, c := range clusters {
+		for _, a := range c.Alarms {
+			bySeverity[a.Of(c.Name).Severity]++
+		}
 	}
 	for severity, n := range bySeverity {
 		o.gauge(alarms, n, severity)

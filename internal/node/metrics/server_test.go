@@ -21,7 +21,7 @@ func serve(t *testing.T, s Source) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, l, NewRegistry(s), slog.New(slog.DiscardHandler)) }()
+	go func() { done <- Serve(ctx, l, NewRegistry(s, nil), slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -90,7 +90,7 @@ func TestServeReportsALostListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	if err := Serve(t.Context(), l, NewRegistry(busy), slog.New(slog.DiscardHandler)); err == nil {
+	if err := Serve(t.Context(), l, NewRegistry(busy, busy), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a listener that is gone was served")
 	}
 }

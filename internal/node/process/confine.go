@@ -13,6 +13,8 @@ import (
 type confinement struct {
 	caps     CapSet
 	uid, gid int
+	// rank is no right: the process keeps what it was born with.
+	rank rank
 }
 
 // changesUser says that the process is not to run as who starts it.
@@ -48,13 +50,14 @@ func (c confinement) start(path string, argv []string, env []string, files []*os
 	}
 	done := make(chan result, 1)
 	go onSpareThread(func() {
+		c.rank.raise() // while the thread still may
 		if err := c.confineThread(); err != nil {
 			done <- result{err: err}
 			return
 		}
 		process, err := os.StartProcess(path, argv, &os.ProcAttr{Env: env, Files: files, Sys: c.sysProcAttr()})
 		if err != nil {
-			err = fmt.Errorf("start node process: %v", err)
+			err = fmt.Errorf("start process: %v", err)
 		}
 		done <- result{process, err}
 	})

@@ -25,16 +25,16 @@ func nobody(t *testing.T) (uid, gid int) {
 	return uid, gid
 }
 
-// statusUnder starts this binary under a confinement and returns the rights it
-// says it has, with its securebits.
-func statusUnder(t *testing.T, c confinement) (Status, string) {
+// outputUnder starts a role of this binary under a confinement and returns what
+// it prints.
+func outputUnder(t *testing.T, c confinement, role ...string) string {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	process, err := c.start("/proc/self/exe", []string{"sluice", "status"}, os.Environ(), []*os.File{nil, w, os.Stderr})
+	process, err := c.start("/proc/self/exe", append([]string{"sluice"}, role...), os.Environ(), []*os.File{nil, w, os.Stderr})
 	_ = w.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +46,19 @@ func statusUnder(t *testing.T, c confinement) (Status, string) {
 	if state, err := process.Wait(); err != nil || !state.Success() {
 		t.Fatalf("started process: %v, %v", state, err)
 	}
-	status, err := parseStatus(string(text))
+	return string(text)
+}
+
+// statusUnder returns the rights a process has under a confinement, as it says
+// itself, with its securebits.
+func statusUnder(t *testing.T, c confinement) (Status, string) {
+	t.Helper()
+	text := outputUnder(t, c, "status")
+	status, err := parseStatus(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, bits, _ := strings.Cut(string(text), "Securebits:\t")
+	_, bits, _ := strings.Cut(text, "Securebits:\t")
 	return status, strings.TrimSpace(bits)
 }
 

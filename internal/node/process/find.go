@@ -1,29 +1,17 @@
 package process
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// nodeLock is the lock of a node process, in its data directory.
-const nodeLock = "node.lock"
-
-// LockNode makes the calling process the node of a data directory for as long
-// as the returned file stays open.
-func LockNode(dataDir string) (*os.File, error) {
-	f, err := lock(filepath.Join(dataDir, nodeLock))
-	if held, ok := errors.AsType[*lockedError](err); ok {
-		return nil, fmt.Errorf("use %q: the node process %d does; one data directory serves one node", dataDir, held.pid)
-	}
-	return f, err
-}
 
 // find holds the node process that outlived its parent, nil when there is
 // none. It looks behind the control socket first; a node that still starts, or
@@ -34,35 +22,78 @@ func LockNode(dataDir string) (*os.File, error) {
 func find(b Boot) (*handle, error) {
 	h, err := bySocket(b.Socket)
 	if err == nil && h == nil {
-		h, err = byLock(b.DataDir)
+		h, err = byLock(filepath.Join(b.DataDir, nodeLock))
 	}
 	if err != nil || h == nil {
 		return nil, err
 	}
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", h.pid))
-	if err == nil && isNode(line, b.Pins) {
+	args, err := arguments(h.pid)
+	if err == nil && isNode(args, b.Pins) {
 		return h, nil
 	}
 	h.close()
-	if err != nil || len(line) == 0 {
+	if err != nil || len(args) == 0 {
 		return nil, nil // ended meanwhile
 	}
-	name, _, _ := bytes.Cut(line, []byte{0})
 	return nil, fmt.Errorf("replace the running node: process %d (%q) holds %q or %q and is not the node of %q: stop it or choose other paths",
-		h.pid, name, b.Socket, b.DataDir, b.Pins)
+		h.pid, args[0], b.Socket, b.DataDir, b.Pins)
 }
 
-// isNode reads a command line as /proc shows it: arguments ended by NUL.
-func isNode(line []byte, pins string) bool {
-	var args []string
-	for arg := range bytes.SplitSeq(bytes.TrimSuffix(line, []byte{0}), []byte{0}) {
-		args = append(args, string(arg))
+// findVIP holds the vip process of these pins, nil when there is none. It takes
+// its lock before anything else, so that one that is stuck is found like any.
+func findVIP(b VIPBoot) (*handle, error) {
+	path := filepath.Join(b.State, vipLock)
+	h, err := byLock(path)
+	if err != nil || h == nil {
+		return nil, err
 	}
+	args, err := arguments(h.pid)
+	if _, ours := parseVIPArguments(args, b.Pins); err == nil && ours {
+		return h, nil
+	}
+	h.close()
+	if err != nil || len(args) == 0 {
+		return nil, nil // ended meanwhile
+	}
+	return nil, fmt.Errorf("replace the running vip process: process %d (%q) holds %q and is not the vip process of %q: stop it or choose another node.data_dir",
+		h.pid, args[0], path, b.Pins)
+}
+
+// arguments returns the command line of a process, which /proc ends each word of
+// by NUL. That of one that has ended and was not waited for is empty.
+func arguments(pid int) ([]string, error) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return nil, fmt.Errorf("read command line of process %d: %w", pid, err)
+	}
+	return splitArguments(string(line)), nil
+}
+
+func splitArguments(line string) []string {
+	if line == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(line, "\x00"), "\x00")
+}
+
+// isNode says whether a command line is that of the node of a pin directory.
+func isNode(args []string, pins string) bool {
 	if len(args) < 2 || args[1] != Command {
 		return false
 	}
 	b, err := ParseBoot(args[2:])
 	return err == nil && b.Pins == pins
+}
+
+// parseVIPArguments reads a command line and says whether it is that of the vip
+// process of a pin directory.
+func parseVIPArguments(args []string, pins string) (VIPBoot, bool) {
+	words := len(VIPCommand)
+	if len(args) < 1+words || !slices.Equal(args[1:1+words], VIPCommand) {
+		return VIPBoot{}, false
+	}
+	b, err := ParseVIPBoot(args[1+words:])
+	return b, err == nil && b.Pins == pins
 }
 
 // bySocket holds the process that listens on a unix socket. That it was accepted
@@ -109,8 +140,8 @@ func peer(fd int) (*handle, error) {
 	}
 }
 
-func byLock(dataDir string) (*handle, error) {
-	path := filepath.Join(dataDir, nodeLock)
+// byLock holds the process that has a lock, nil when none has.
+func byLock(path string) (*handle, error) {
 	pid, err := holder(path)
 	if err != nil || pid <= 0 {
 		return nil, err

@@ -130,7 +130,7 @@ func TestIsNode(t *testing.T) {
 		"no arguments": {"/usr/bin/sluice\x00", false},
 		"empty":        {"", false},
 	} {
-		if got := isNode([]byte(c.line), "/p"); got != c.want {
+		if got := isNode(splitArguments(c.line), "/p"); got != c.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +24,8 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		roles := map[string]func() error{
-			Command: playNode, "parent": playParent, "status": playStatus, "lock": playLock, "child": playChild, "inspect": playInspect,
+			Command: playNode, VIPCommand[0]: playVIP, "schedule": playSchedule, "urgent": playUrgent, "keep": playKeep, "heir": playHeir,
+			"plain": playPlain, "tick": playTick, "burn": playBurn, "parent": playParent, "status": playStatus, "lock": playLock, "child": playChild, "inspect": playInspect,
 			"mount": func() error { return mountBPFFS(os.Args[2]) },
 		}
 		if role, known := roles[os.Args[1]]; known {
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // playNode is a node without a dataplane. It notes what it meets in a file of
-// its data directory, and a file "fail" there makes it fail.
+// its data directory. A file "fail" there makes it fail, one "slow" never ready.
 func playNode() error {
 	boot, err := ParseBoot(os.Args[2:])
 	if err != nil {
@@ -48,7 +50,7 @@ func playNode() error {
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
-	reporter := NewReporter(boot)
+	reporter := NewReporter(boot.Report)
 	if text, err := os.ReadFile(filepath.Join(boot.DataDir, "fail")); err == nil {
 		reporter.Failed(errors.New(string(text)))
 		os.Exit(1)
@@ -66,6 +68,12 @@ func playNode() error {
 		return err
 	}
 	defer l.Close()
+	tellFailover(boot.DataDir, reporter)
+	if _, err := os.Stat(filepath.Join(boot.DataDir, "slow")); err == nil {
+		note(boot.DataDir, "slow")
+		<-signals
+		return nil
+	}
 	note(boot.DataDir, "ready")
 	reporter.Ready()
 	reporter.Alive()
@@ -79,9 +87,17 @@ func playNode() error {
 			return nil
 		}
 		note(boot.DataDir, "reload")
+		tellFailover(boot.DataDir, reporter)
 		reporter.Reloaded(nil)
 	}
 	return nil
+}
+
+// tellFailover reports what a file "failover" says, if there is one.
+func tellFailover(data string, reporter *Reporter) {
+	if text, err := os.ReadFile(filepath.Join(data, "failover")); err == nil {
+		reporter.Failover(string(text) == "on")
+	}
 }
 
 // note appends "WORD PID" to the journal of the test.
@@ -94,15 +110,16 @@ func note(dir, word string) {
 }
 
 // playParent runs a parent below the directory of the second argument for the
-// user of the third; a fourth asks for a dataplane.
+// user of the third; further ones ask for a dataplane and for failover.
 func playParent() error {
 	base := os.Args[2]
 	boot := bootBelow(base)
 	boot.User = os.Args[3]
 	return Run(context.Background(), Options{
 		Boot:      boot,
-		Dataplane: len(os.Args) > 4,
-		DataNames: []string{"journal", "fail"},
+		Dataplane: slices.Contains(os.Args[4:], "dataplane"),
+		Failover:  slices.Contains(os.Args[4:], "failover"),
+		DataNames: []string{"journal", "fail", "slow", "failover", "vip-fail", "vip-stubborn", "vip-young"},
 		Check: func() error {
 			if _, err := os.Stat(filepath.Join(base, "broken")); err == nil {
 				return errors.New("settings are broken")
@@ -110,6 +127,7 @@ func playParent() error {
 			return nil
 		},
 		Detach: func(pins string) error {
+			note(boot.DataDir, "detach")
 			return os.WriteFile(filepath.Join(base, "detached"), []byte(pins), 0o644)
 		},
 		Pinned: func(pins string) (bool, error) {

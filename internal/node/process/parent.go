@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -22,6 +21,13 @@ const (
 	// stopPatience is how long a node may take to end before it is killed. It
 	// is well below systemd's 90 s, so that the dataplane still comes off.
 	stopPatience = 10 * time.Second
+	// resignPatience is the same for a vip process that gives its VIPs up, and
+	// handoverPatience for one that leaves them to a successor: it only has to
+	// end, and each moment it takes is lost to the three adverts in which they
+	// must be taken up.
+	resignPatience   = 3 * time.Second
+	handoverPatience = 100 * time.Millisecond
+
 	restartFirst = 100 * time.Millisecond
 	restartLimit = 30 * time.Second
 	restartClear = time.Minute
@@ -30,12 +36,15 @@ const (
 // Options are what a parent needs to know.
 type Options struct {
 	// Boot is what the settings say about this node. Where the machine has no
-	// such user, the node keeps uid 0. Again, Report and Alive are the parent's
-	// to fill in.
+	// such user, the node keeps uid 0. Again, Restarts, Report and Alive are the
+	// parent's to fill in.
 	Boot Boot
 	// Dataplane says that the settings have services; without it no capability
 	// is asked for and no bpffs mounted.
 	Dataplane bool
+	// Failover says that the settings have virtual clusters, which need a
+	// dataplane. A node that reports otherwise knows better.
+	Failover bool
 	// DataNames and RunNames are what the node keeps in its data directory, and
 	// beside the control socket.
 	DataNames, RunNames []string
@@ -46,28 +55,22 @@ type Options struct {
 	// failed start where Pinned said before it that there was none.
 	Detach func(pins string) error
 	Pinned func(pins string) (bool, error)
-	// Log gets what happens to the node process.
+	// Log gets what happens to the children.
 	Log *slog.Logger
 }
 
 // Run is the parent of `sluice run`. It returns nil after a real stop (SIGTERM,
 // SIGINT or the end of ctx), with the dataplane taken down, and an error when
 // the start failed, with the dataplane as it was. SIGHUP is passed to the node,
-// SIGUSR2 replaces parent and node by the program that is now installed; both
-// leave the dataplane alone, as does the death of either process.
+// SIGUSR2 replaces parent and children by the program that is now installed;
+// both leave the dataplane alone, as does the death of any of the processes.
 func Run(ctx context.Context, o Options) error {
 	// Read before an upgrade moves the file: later the link says "(deleted)".
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the own program: %v", err)
 	}
-	p := &parent{
-		Options: o,
-		program: program,
-		notify:  notifySystemd,
-		backoff: backoff{first: restartFirst, limit: restartLimit, stable: restartClear},
-		signals: make(chan os.Signal, 8),
-	}
+	p := newParent(o, program)
 	signal.Notify(p.signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
 	defer signal.Stop(p.signals)
 	held, err := p.prepare()
@@ -95,13 +98,44 @@ type parent struct {
 	fresh   bool // nothing was pinned before the first start
 	program string
 	notify  func(state string)
-	backoff backoff
 	signals chan os.Signal
+	news    chan news
 
-	child     *child           // nil between two
-	restart   <-chan time.Time // nil unless a start is due
+	node      ward
 	everReady bool
 	reload    bool // SIGHUP came before the node could take it
+
+	vip       ward
+	vipWanted bool
+	oldVIP    *handle      // left by the program that this process was
+	cleared   <-chan error // nil unless a vip process that is not our child is being ended
+}
+
+func newParent(o Options, program string) *parent {
+	p := &parent{
+		Options: o, program: program, notify: notifySystemd,
+		signals: make(chan os.Signal, 8), news: make(chan news), vipWanted: o.Failover,
+	}
+	record := backoff{first: restartFirst, limit: restartLimit, stable: restartClear}
+	p.node = ward{name: "node", args: p.nodeArgs, patience: stopPatience, backoff: record}
+	record.atOnce = true
+	p.vip = ward{name: "vip", args: p.vipArgs, patience: resignPatience, backoff: record}
+	return p
+}
+
+func (p *parent) nodeArgs(restarts int) []string {
+	boot := p.Boot
+	boot.Again, boot.Restarts, boot.Report = p.everReady, restarts, reportFD
+	if interval, err := daemon.SdWatchdogEnabled(false); err == nil && interval > 0 {
+		boot.Alive = interval / 3
+	}
+	return boot.Args()
+}
+
+func (p *parent) vipArgs(restarts int) []string {
+	boot := p.Boot.VIP()
+	boot.Restarts, boot.Report = restarts, reportFD
+	return boot.Args()
 }
 
 func notifySystemd(state string) { _, _ = daemon.SdNotify(false, state) }
@@ -113,6 +147,7 @@ func (p *parent) prepare() ([]*os.File, error) {
 	if p.plan, err = newPlan(p.Options); err != nil {
 		return nil, err
 	}
+	p.node.confinement, p.vip.confinement = p.plan.confinement, p.plan.vip
 	own, err := ReadStatus(0)
 	if err != nil {
 		return nil, err
@@ -156,46 +191,4 @@ func lockAll(dirs ...string) ([]*os.File, error) {
 		return nil, err
 	}
 	return held, nil
-}
-
-// predecessorEnv names the node process that a program replaced by SIGUSR2
-// leaves to its successor; it may be too young to be found.
-const predecessorEnv = "SLUICE_PREDECESSOR"
-
-// replaceOld ends a node whose parent died, or was this very process before
-// SIGUSR2. SIGTERM to a node never takes the dataplane down, so packets flow
-// on until the next node adopts it.
-func (p *parent) replaceOld(ctx context.Context) error {
-	old := predecessor()
-	if old == nil {
-		var err error
-		if old, err = find(p.Boot); err != nil || old == nil {
-			return err
-		}
-	}
-	defer old.close()
-	p.Log.Info("replacing the running node process", "pid", old.pid)
-	if err := old.terminate(ctx, stopPatience); err != nil {
-		return fmt.Errorf("replace the running node: %v", err)
-	}
-	return nil
-}
-
-// predecessor holds the child that SIGUSR2 left behind. That it is a child of
-// this process is checked: the environment is anybody's to set.
-func predecessor() *handle {
-	value, found := os.LookupEnv(predecessorEnv)
-	_ = os.Unsetenv(predecessorEnv)
-	pid, err := strconv.Atoi(value)
-	if !found || err != nil {
-		return nil
-	}
-	if s, err := ReadStatus(pid); err != nil || s.Parent != os.Getpid() {
-		return nil
-	}
-	h, err := openProcess(pid)
-	if err != nil {
-		return nil
-	}
-	return h
 }

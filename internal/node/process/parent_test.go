@@ -27,8 +27,8 @@ type running struct {
 	exited chan struct{}
 }
 
-// parentBelow starts a parent below base; user and dataplane are as in
-// playParent. It ends with the test, node and mount included.
+// parentBelow starts a parent below base; the arguments are as in playParent. It
+// ends with the test, children and mount included.
 func parentBelow(t *testing.T, base string, args ...string) *running {
 	t.Helper()
 	stderr, err := os.CreateTemp(base, "stderr-")
@@ -54,7 +54,7 @@ func parentBelow(t *testing.T, base string, args ...string) *running {
 }
 
 // newBase makes the directory of a test: below /run, where the node's user can
-// reach it, and cleared of nodes and mounts at its end.
+// reach it, and cleared of children and mounts at its end.
 func newBase(t *testing.T) string {
 	t.Helper()
 	nettest.Require(t, nettest.Root)
@@ -66,10 +66,14 @@ func newBase(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if h, err := find(bootBelow(base)); err == nil && h != nil {
-			_ = h.signal(unix.SIGKILL)
-			_ = h.wait(t.Context())
-			h.close()
+		node, _ := find(bootBelow(base))
+		vip, _ := findVIP(bootBelow(base).VIP())
+		for _, h := range []*handle{node, vip} {
+			if h != nil {
+				_ = h.signal(unix.SIGKILL)
+				_ = h.wait(context.Background())
+				h.close()
+			}
 		}
 		_ = unix.Unmount(filepath.Join(base, "bpf"), unix.MNT_DETACH)
 		_ = os.RemoveAll(base)
@@ -77,7 +81,7 @@ func newBase(t *testing.T) string {
 	return base
 }
 
-// said is what parent and node wrote to stderr so far.
+// said is what parent and children wrote to stderr so far.
 func (r *running) said() string {
 	text, _ := os.ReadFile(r.stderr.Name())
 	return string(text)

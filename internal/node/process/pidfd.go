@@ -92,9 +92,9 @@ func (h *handle) reap() {
 	})
 }
 
-// terminate asks a process to end and, when patience runs out, ends it.
-func (h *handle) terminate(ctx context.Context, patience time.Duration) error {
-	if err := h.signal(unix.SIGTERM); err != nil {
+// end asks a process by a signal to end and, when patience runs out, ends it.
+func (h *handle) end(ctx context.Context, sig unix.Signal, patience time.Duration) error {
+	if err := h.signal(sig); err != nil {
 		return err
 	}
 	patient, cancel := context.WithTimeout(ctx, patience)

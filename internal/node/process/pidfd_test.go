@@ -60,7 +60,7 @@ func TestTerminate(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer h.close()
-			if err := h.terminate(t.Context(), c.patience); err != nil {
+			if err := h.end(t.Context(), unix.SIGTERM, c.patience); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := openProcess(other.Process.Pid); !errors.Is(err, os.ErrProcessDone) {

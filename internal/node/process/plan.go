@@ -14,27 +14,33 @@ import (
 // plan is what a start will do, decided from settings and machine before the
 // first step is taken, so that a missing right stops it with nothing half done.
 type plan struct {
-	confinement confinement
+	confinement confinement // of the node
+	vip         confinement
 	mountPoint  string // where bpffs is missing, "" when it is not
 	pins        string // "" when no dataplane is wanted
 	directories []directory
 }
 
-// newPlan makes the plan, without a step that could be seen from outside. Without a dataplane the node needs no capability and
-// no bpffs, and nothing is asked for.
+// newPlan makes the plan, without a step that could be seen from outside.
+// Without a dataplane the node needs no capability and no bpffs, and nothing is
+// asked for.
 func newPlan(o Options) (plan, error) {
+	if o.Failover && !o.Dataplane {
+		return plan{}, errors.New("start sluice: virtual clusters without a dataplane")
+	}
 	var p plan
 	uid, gid, err := lookUpUser(o.Boot.User)
 	if err != nil {
 		return plan{}, err
 	}
 	p.confinement = confinement{uid: uid, gid: gid}
+	p.vip = confinement{uid: uid, gid: gid, caps: VIPCaps, rank: rankUrgent}
 	socket := filepath.Base(o.Boot.Socket)
 	p.directories = []directory{
 		{key: "the directory of node.control.socket", path: filepath.Dir(o.Boot.Socket), mode: 0o755,
-			ours: append([]string{socket, socket + ".new", parentLock}, o.RunNames...)},
+			ours: append([]string{socket, socket + ".new", parentLock, VIPSocket}, o.RunNames...)},
 		{key: "node.data_dir", path: o.Boot.DataDir, mode: 0o700,
-			ours: append([]string{nodeLock, parentLock}, o.DataNames...)},
+			ours: append([]string{nodeLock, parentLock, VIPDir}, o.DataNames...)},
 	}
 	if !o.Dataplane {
 		return p, nil
@@ -68,8 +74,10 @@ func lookUpUser(name string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// needs are the capabilities the parent uses: to confine and end the node, to
-// give it directories, to mount bpffs.
+// needs are the capabilities the parent uses: to confine and end its children,
+// to give them directories, to mount bpffs. Those of a vip process are among a
+// node's, so one may come later. What makes it timely (CAP_SYS_NICE and
+// CAP_SYS_RESOURCE) is used where it is there.
 func (p plan) needs() CapSet {
 	need := p.confinement.needs()
 	if p.confinement.changesUser() {

@@ -26,7 +26,7 @@ func TestPredecessor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(predecessorEnv, c.value)
-			h := predecessor()
+			h := predecessor(predecessorEnv)
 			got := 0
 			if h != nil {
 				got = h.pid

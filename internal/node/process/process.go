@@ -1,9 +1,11 @@
-// Package process is the parent of `sluice run` and its handle on the node
-// process: making directories and bpffs ready, starting the node with four
-// capabilities and nothing else, restarting it, replacing it, stopping it.
+// Package process is the parent of `sluice run` and its handle on its children,
+// the node process and the vip process: making directories and bpffs ready,
+// starting each with the few capabilities it needs and nothing else, restarting
+// it, replacing it, stopping it.
 //
 // The parent runs as root, so it stays small and parses nothing that came over
-// the network. What it reads of the node are lines of a pipe of its own making.
+// the network. What it reads of its children are lines of pipes of its own
+// making.
 package process
 
 import (
@@ -37,6 +39,9 @@ type Boot struct {
 	// Again says that this parent's node was ready before, so that a failure to
 	// start must not be taken for a mistake of whoever just started it.
 	Again bool
+	// Restarts is how often this parent started the node again because it had
+	// ended.
+	Restarts int
 	// Report is the descriptor of the pipe to the parent, 0 for none.
 	Report int
 	// Alive is how often the node reports that it lives, 0 for never.
@@ -55,6 +60,7 @@ func (b Boot) Args() []string {
 		"-metrics", b.Metrics,
 		"-user", b.User,
 		"-again=" + strconv.FormatBool(b.Again),
+		"-restarts", strconv.Itoa(b.Restarts),
 		"-report", strconv.Itoa(b.Report),
 		"-alive", b.Alive.String(),
 	}
@@ -74,6 +80,7 @@ func ParseBoot(args []string) (Boot, error) {
 	flags.StringVar(&b.Metrics, "metrics", "", "")
 	flags.StringVar(&b.User, "user", "", "")
 	flags.BoolVar(&b.Again, "again", false, "")
+	flags.IntVar(&b.Restarts, "restarts", 0, "")
 	flags.IntVar(&b.Report, "report", 0, "")
 	flags.DurationVar(&b.Alive, "alive", 0, "")
 	if err := flags.Parse(args); err != nil {
@@ -84,7 +91,7 @@ func ParseBoot(args []string) (Boot, error) {
 			return Boot{}, fmt.Errorf("read node arguments: path %q is not absolute; this command is started by \"sluice run\" only", path)
 		}
 	}
-	if flags.NArg() != 0 || b.Report < 0 || b.Alive < 0 {
+	if flags.NArg() != 0 || b.Restarts < 0 || b.Report < 0 || b.Alive < 0 {
 		return Boot{}, fmt.Errorf("read node arguments: not as \"sluice run\" writes them")
 	}
 	return b, nil

@@ -12,43 +12,62 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a node says to its parent: one line each, the word and for some a text.
+// What a child says to its parent: one line each, the word and for some a text.
 const (
 	reportReady    = "ready"
 	reportAlive    = "alive"
 	reportReloaded = "reloaded" // text: the error, empty for success
-	reportFailed   = "failed"   // text: why the node ends
+	reportFailed   = "failed"   // text: why the process ends
+	reportFailover = "failover" // text: failoverOn or failoverOff
 )
 
 const (
-	// maxReport bounds a line, so that a node cannot make its parent grow. All
+	failoverOn  = "on"
+	failoverOff = "off"
+)
+
+const (
+	// maxReport bounds a line, so that a child cannot make its parent grow. All
 	// faults of a long settings file fit.
 	maxReport = 16 << 10
 	// reportPatience bounds a write to a parent that is stopped or stuck.
 	reportPatience = time.Second
 )
 
-// Reporter is the node's end of the pipe to its parent. The zero value reports
-// to nobody. A parent that is gone is not an error: the node goes on alone.
+// Reporter is a child's end of the pipe to its parent. The zero value reports
+// to nobody. A parent that is gone is not an error: the child goes on alone.
 type Reporter struct {
 	mu   sync.Mutex
 	pipe *os.File
 }
 
-// NewReporter takes over the descriptor that Boot.Report names.
-func NewReporter(b Boot) *Reporter {
-	if b.Report == 0 {
+// NewReporter takes over the descriptor that [Boot] or [VIPBoot] names as
+// Report; 0 is none.
+func NewReporter(descriptor int) *Reporter {
+	if descriptor == 0 {
 		return &Reporter{}
 	}
-	_ = unix.SetNonblock(b.Report, true) // gives writes a deadline
-	return &Reporter{pipe: os.NewFile(uintptr(b.Report), "report")}
+	unix.CloseOnExec(descriptor)           // what the process starts has no business with its parent
+	_ = unix.SetNonblock(descriptor, true) // gives writes a deadline
+	return &Reporter{pipe: os.NewFile(uintptr(descriptor), "report")}
 }
 
-// Ready says that everything the settings ask for runs.
+// Ready says that everything the process is there for runs.
 func (r *Reporter) Ready() { r.send(reportReady, "") }
 
-// Alive says that the node still does.
+// Alive says that the process still lives.
 func (r *Reporter) Alive() { r.send(reportAlive, "") }
+
+// Failover says whether the settings that run have virtual clusters, and with
+// them a vip process. A node says so before Ready and with each change; until
+// it does, what the parent read in the settings file holds.
+func (r *Reporter) Failover(on bool) {
+	if on {
+		r.send(reportFailover, failoverOn)
+		return
+	}
+	r.send(reportFailover, failoverOff)
+}
 
 // Reloaded ends what SIGHUP began; err is why the old settings stay.
 func (r *Reporter) Reloaded(err error) {
@@ -59,7 +78,7 @@ func (r *Reporter) Reloaded(err error) {
 	r.send(reportReloaded, "")
 }
 
-// Failed says why the node is about to end, so that the parent prints it once.
+// Failed says why the process is about to end, so that the parent prints it once.
 // It returns whether anybody was told.
 func (r *Reporter) Failed(err error) bool { return r.send(reportFailed, err.Error()) }
 
@@ -90,7 +109,7 @@ type report struct {
 	word, text string
 }
 
-// readReports sends what the node says until its end of the pipe closes. An
+// readReports sends what a child says until its end of the pipe closes. An
 // overlong line ends the reading: nothing after it can be trusted.
 func readReports(pipe io.Reader, to chan<- report) {
 	defer close(to)

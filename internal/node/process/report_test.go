@@ -22,7 +22,7 @@ func newPipe(t *testing.T) (*Reporter, *os.File) {
 		t.Fatal(err)
 	}
 	_ = w.Close()
-	reporter := NewReporter(Boot{Report: fd})
+	reporter := NewReporter(fd)
 	t.Cleanup(func() {
 		_ = reporter.pipe.Close()
 		_ = r.Close()
@@ -36,6 +36,8 @@ func TestReports(t *testing.T) {
 	reporter.Alive()
 	reporter.Reloaded(nil)
 	reporter.Reloaded(errors.New("a.yaml:1:1: a: bad\na.yaml:2:1: b: bad"))
+	reporter.Failover(true)
+	reporter.Failover(false)
 	told := reporter.Failed(errors.New("open dataplane: no"))
 	if !told {
 		t.Error("Failed says that nobody was told")
@@ -49,7 +51,7 @@ func TestReports(t *testing.T) {
 	}
 	want := []string{
 		"ready|", "alive|", "reloaded|",
-		"reloaded|a.yaml:1:1: a: bad\na.yaml:2:1: b: bad", "failed|open dataplane: no",
+		"reloaded|a.yaml:1:1: a: bad\na.yaml:2:1: b: bad", "failover|on", "failover|off", "failed|open dataplane: no",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

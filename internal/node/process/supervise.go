@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -12,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supervise keeps a node running until it is told to stop.
+// supervise keeps the children running until it is told to stop.
 //
 //	          start fails, or the node ends before it was ever ready
 //	start ─────────────────────────────────────────────► error, exit 1
-//	  │ ready                                            (what it pinned is
+//	  │ ready: the vip process is started, too           (what it pinned is
 //	  ▼                                                   taken back)
-//	running ◄──────── backoff ◄─────── the node dies
-//	  │  │                               (packets flow on)
-//	  │  └── SIGUSR2 ──► exec: the new program replaces the node
+//	running ◄──────── backoff ◄─────── a child dies
+//	  │  │                               (packets flow on, the other one lives on)
+//	  │  └── SIGUSR2 ──► exec: the new program replaces both
 //	  │ SIGTERM, SIGINT
 //	  ▼
-//	the node leaves ──► XDP comes off, pins go ──► exit 0
+//	vip gives its VIPs up ──► the node leaves ──► XDP comes off, pins go ──► exit 0
 //
 // One goroutine owns all of it; others only deliver.
 func (p *parent) supervise(ctx context.Context) error {
@@ -31,11 +30,6 @@ func (p *parent) supervise(ctx context.Context) error {
 		return err
 	}
 	for {
-		var reports <-chan report
-		var exited <-chan *os.ProcessState
-		if p.child != nil {
-			reports, exited = p.child.reports, p.child.exited
-		}
 		select {
 		case <-ctx.Done():
 			return p.stop()
@@ -44,32 +38,46 @@ func (p *parent) supervise(ctx context.Context) error {
 				return p.stop()
 			}
 			p.onSignal(sig)
-		case r, open := <-reports:
-			if !open {
-				p.child.reports = nil
-				continue
-			}
-			p.onReport(r)
-		case state := <-exited:
-			if err := p.onExit(state); err != nil {
+		case n := <-p.news:
+			if err := p.onNews(n); err != nil {
 				return err
 			}
-		case <-p.restart:
-			p.restart = nil
+		case <-p.node.restart:
 			if err := p.startNode(); err != nil {
-				p.again(0, err)
+				p.nodeAgain(0, err)
 			}
+		case <-p.vip.restart:
+			p.vip.restart = nil
+			p.settleVIP()
+		case err := <-p.cleared:
+			p.onCleared(err)
+		case <-p.vip.overdue:
+			p.onOverdueVIP()
 		}
 	}
 }
 
+// onNews gives each child's news to the rules of its kind.
+func (p *parent) onNews(n news) error {
+	n.of.ended = n.end != nil
+	switch {
+	case n.of == p.node.child && n.of.ended:
+		return p.onNodeEnd(n)
+	case n.of == p.node.child:
+		p.onNodeReport(n.report)
+	case n.of == p.vip.child && n.of.ended:
+		p.onVIPEnd(n)
+	case n.of == p.vip.child:
+		p.onVIPReport(n.report)
+	}
+	return nil
+}
+
 func (p *parent) startNode() error {
-	c, err := p.startChild()
-	if err != nil {
+	if err := p.node.start(p.program, p.news); err != nil {
 		return err
 	}
-	p.child = c
-	p.Log.Info("node process started", "pid", c.process.Pid)
+	p.Log.Info("node process started", "pid", p.node.child.process.Pid)
 	return nil
 }
 
@@ -79,9 +87,9 @@ func (p *parent) onSignal(sig os.Signal) {
 	case sig == syscall.SIGUSR2:
 		// Only an error comes back.
 		p.Log.Error("the program was not replaced, the old one goes on", "error", p.replaceSelf())
-	case p.child != nil && p.child.ready:
+	case p.node.child != nil && p.node.child.ready:
 		p.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonic().Microseconds()))
-		_ = p.child.process.Signal(syscall.SIGHUP)
+		p.node.child.signal(syscall.SIGHUP)
 	default:
 		// A node that is still starting may have read the file already, and
 		// has no handler that would survive the signal.
@@ -89,11 +97,12 @@ func (p *parent) onSignal(sig os.Signal) {
 	}
 }
 
-func (p *parent) onReport(r report) {
+func (p *parent) onNodeReport(r report) {
 	switch r.word {
 	case reportReady:
-		p.child.ready, p.everReady = true, true
+		p.node.child.ready, p.everReady = true, true
 		p.notify(daemon.SdNotifyReady)
+		p.settleVIP()
 		if p.reload {
 			p.reload = false
 			p.onSignal(syscall.SIGHUP)
@@ -103,7 +112,9 @@ func (p *parent) onReport(r report) {
 	case reportReloaded:
 		p.notify(daemon.SdNotifyReady + "\nSTATUS=" + reloadStatus(r.err()))
 	case reportFailed:
-		p.child.failure = r.err()
+		p.node.child.failure = r.err()
+	case reportFailover:
+		p.onFailover(r.text)
 	}
 }
 
@@ -114,24 +125,14 @@ func reloadStatus(err error) string {
 	return "settings not reloaded"
 }
 
-// onExit decides what the end of the node means: before the first was ever
+// onNodeEnd decides what the end of the node means: before the first was ever
 // ready it is a failed start, later it is a crash to recover from.
-func (p *parent) onExit(state *os.ProcessState) error {
-	c := p.child
-	if c.reports != nil {
-		for r := range c.reports { // what it said last is still in the pipe
-			p.onReport(r)
-		}
-	}
-	p.child = nil
-	err := c.failure
-	if err == nil {
-		err = fmt.Errorf("start sluice: the node process ended: %s", state)
-	}
+func (p *parent) onNodeEnd(n news) error {
+	err := p.node.lost(n)
 	if !p.everReady {
 		return p.takeBack(err)
 	}
-	p.again(time.Since(c.started), err)
+	p.nodeAgain(time.Since(n.of.started), err)
 	return nil
 }
 
@@ -147,66 +148,10 @@ func (p *parent) takeBack(err error) error {
 	return err
 }
 
-// again schedules the next start.
-func (p *parent) again(lived time.Duration, err error) {
-	pause := p.backoff.pause(lived)
-	p.restart = time.After(pause)
+func (p *parent) nodeAgain(lived time.Duration, err error) {
+	pause := p.node.again(lived)
 	p.notify("STATUS=node process ended, starting it again")
 	p.Log.Error("node process ended: the dataplane goes on, starting it again", "error", err, "after", pause)
-}
-
-// stop is the real stop: the node first, so that nobody writes to the maps any
-// more, then the dataplane. Detaching is done here and not by the node, because
-// it must also happen when the node is dead or stuck. SIGINT tells the node
-// that there is no next one; SIGTERM, which it may get from anybody, does not.
-func (p *parent) stop() error {
-	p.notify(daemon.SdNotifyStopping)
-	if p.child != nil {
-		p.endChild()
-	}
-	if !p.Dataplane {
-		return nil
-	}
-	if err := p.Detach(p.Boot.Pins); err != nil {
-		return fmt.Errorf("stop sluice: %v", err)
-	}
-	return nil
-}
-
-func (p *parent) endChild() {
-	_ = p.child.process.Signal(syscall.SIGINT)
-	if p.child.reports != nil {
-		go func() {
-			for range p.child.reports { // nobody listens any more, and it must not block
-			}
-		}()
-	}
-	select {
-	case <-p.child.exited:
-		return
-	case <-time.After(stopPatience):
-	}
-	p.Log.Error("node process does not end, killing it", "pid", p.child.process.Pid)
-	_ = p.child.process.Kill()
-	<-p.child.exited
-}
-
-// replaceSelf becomes the program that is installed now. The process keeps its
-// number, so systemd and whoever started it see no change; the node lives on
-// until the new program replaces it as it would any other's.
-func (p *parent) replaceSelf() error {
-	if err := p.Check(); err != nil {
-		return err
-	}
-	// Between exec and the new program's handlers these would end it.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR2)
-	env := os.Environ()
-	if p.child != nil {
-		env = append(env, fmt.Sprintf("%s=%d", predecessorEnv, p.child.process.Pid))
-	}
-	err := syscall.Exec(p.program, os.Args, env)
-	signal.Notify(p.signals, syscall.SIGHUP, syscall.SIGUSR2)
-	return fmt.Errorf("execute %q: %v", p.program, err)
 }
 
 // monotonic is the clock systemd compares reloads by.

@@ -22,3 +22,10 @@ func Process(name string, pid int, s process.Status, all process.CapSet) control
 		},
 	}
 }
+
+// Companion is the vip process.
+func Companion(c process.Companion, all process.CapSet) control.Process {
+	p := Process("vip", c.PID, c.Rights, all)
+	p.StartedAt, p.Restarts, p.Schedule = c.Since, c.Restarts, c.Schedule.String()
+	return p
+}

@@ -264,3 +264,13 @@ func TestProcess(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestCompanion(t *testing.T) {
+	c := process.Companion{PID: 41, Since: at, Restarts: 3, Rights: process.Status{UID: 998, Effective: process.VIPCaps},
+		Schedule: process.Schedule{Realtime: true, Priority: 10}}
+	want := Process("vip", 41, c.Rights, 0)
+	want.StartedAt, want.Restarts, want.Schedule = at, 3, "real-time priority 10"
+	if diff := cmp.Diff(want, Companion(c, 0)); diff != "" || want.Capabilities.Effective[0] != "cap_net_admin" {
+		t.Errorf("%v: %s", want, diff)
+	}
+}

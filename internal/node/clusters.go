@@ -1,0 +1,187 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"sluice/internal/config"
+	"sluice/internal/control"
+	"sluice/vip"
+)
+
+// maxKeyFile bounds what is read of a key file: keys have 64 bytes at most, in hex
+// twice that.
+const maxKeyFile = 1024
+
+// healthEvery is how often the vip process hears how this node is. What ends the
+// ability to serve is told at once.
+const healthEvery = 200 * time.Millisecond
+
+// elected are the VIPs that an election decides about.
+func elected(s *config.Settings) []netip.Addr {
+	var list []netip.Addr
+	for _, c := range s.VirtualClusters {
+		if !c.Member {
+			continue
+		}
+		for _, v := range c.VIPs {
+			list = append(list, v.Addr.Addr())
+		}
+	}
+	return list
+}
+
+// hasClusters says whether this node takes part in an election.
+func hasClusters(s *config.Settings) bool {
+	for _, c := range s.VirtualClusters {
+		if c.Member {
+			return true
+		}
+	}
+	return false
+}
+
+// planOf is what the vip process is to run by settings.
+func (n *node) planOf(r *running) (vip.Plan, error) {
+	p := vip.Plan{
+		Node: n.self.Name, Version: control.ThisBuild().Version, Generation: r.generation.Number,
+		Watchdog: r.settings.Dataplane.Watchdog, Steers: len(r.settings.Services) > 0,
+	}
+	for _, c := range r.settings.VirtualClusters {
+		if !c.Member {
+			continue
+		}
+		one := vip.Cluster{VirtualCluster: c, HeartbeatKey: n.key.Heartbeat(c.Name)}
+		for _, k := range c.Auth.Keys {
+			secret, err := readKey(k.File)
+			if err != nil {
+				return p, fmt.Errorf("virtual cluster %q: key %d: %v", c.Name, k.ID, err)
+			}
+			if one.AdvertKeys == nil {
+				one.AdvertKeys = map[uint8][]byte{}
+			}
+			one.AdvertKeys[uint8(k.ID)] = secret
+		}
+		p.Clusters = append(p.Clusters, one)
+	}
+	return p, p.Check()
+}
+
+func readKey(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return vip.ParseAdvertKey(text)
+}
+
+// keepClusters tells the vip process what to run and how this node is, as long as
+// the node runs.
+type keepClusters struct {
+	gate
+	n *node
+}
+
+func newKeepClusters(n *node) *keepClusters { return &keepClusters{newGate(), n} }
+
+// String implements [Task].
+func (*keepClusters) String() string { return "virtual clusters" }
+
+// Run implements [Task].
+func (t *keepClusters) Run(ctx context.Context) error {
+	t.open()
+	n := t.n
+	defer n.vips.Close()
+	ticks := time.NewTicker(healthEvery)
+	defer ticks.Stop()
+	var told *running // by this connection
+	for {
+		if now := n.running.Load(); now != nil {
+			told = t.tell(ctx, now, told)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+		}
+	}
+}
+
+// tell brings the vip process up to date and returns what it knows, nil for
+// nothing.
+func (t *keepClusters) tell(ctx context.Context, now, told *running) *running {
+	n := t.n
+	wanted := hasClusters(now.settings)
+	if told != now {
+		n.reporter.Failover(wanted)
+	}
+	if !wanted && (told == nil || told == now) {
+		n.notes.set("vip", nil)
+		return now
+	}
+	err := n.vips.SetHealth(ctx, n.health(now))
+	if err == nil && told != now {
+		var p vip.Plan
+		if p, err = n.planOf(now); err == nil {
+			err = n.vips.Apply(ctx, p)
+		}
+	}
+	if ctx.Err() != nil {
+		return told
+	}
+	n.notes.set("vip", vipAlarm(err))
+	if err != nil {
+		return nil
+	}
+	return now
+}
+
+// vipAlarm says that the virtual clusters do not run as they should.
+func vipAlarm(err error) *control.Alarm {
+	if err == nil {
+		return nil
+	}
+	return &control.Alarm{
+		Severity: critical, Subject: "virtual clusters", Text: err.Error(),
+		Hint: `look at the log of "sluice run"`,
+	}
+}
+
+// health is how this node is for its virtual clusters.
+func (n *node) health(now *running) vip.Health {
+	h := vip.Health{Synced: map[string]bool{}}
+	for _, c := range now.settings.VirtualClusters {
+		h.Synced[c.Name] = n.synced(c)
+	}
+	if len(now.settings.Services) == 0 {
+		return h
+	}
+	e := n.engine.Load()
+	if e == nil {
+		h.Faults = append(h.Faults, "the dataplane is being opened anew")
+		return h
+	}
+	for _, s := range now.settings.Services {
+		if s.Mode != config.ModeSSHD || s.Spread() {
+			continue // others may terminate it
+		}
+		if has, err := e.HasListener(s.Listen); err != nil || !has {
+			h.Faults = append(h.Faults, fmt.Sprintf("nothing listens for service %q", s.Name))
+		}
+	}
+	return h
+}
+
+// synced says whether the flows of the active gateway are here.
+func (n *node) synced(c config.VirtualCluster) bool {
+	return len(c.Peers) == 0 || !c.Heartbeat.Enabled() || n.flowSynced(c.Name)
+}

@@ -1,0 +1,275 @@
+// Package vip is the daemon of `sluice vip`: it holds this gateway's part in the
+// election of each virtual cluster, and gives the machine the VIPs or takes them
+// away as the election goes.
+//
+// One goroutine owns a cluster. What comes from sockets, from the kernel, from ping
+// hosts and from the node process reaches it through one bounded inbox; what the
+// election wants done (package election) it does in order and by itself, because
+// order is what keeps two gateways from serving at once:
+//
+//	adverts  ─┐                    ┌─► owner words, addresses
+//	heartbeat ┼─► inbox ─► election┼─► gratuitous ARP, neighbour advertisements
+//	pings     │                    ├─► adverts, heartbeats
+//	links     ┘                    └─► history, notify
+//
+// It needs CAP_NET_ADMIN and CAP_NET_RAW, and for the owner words CAP_BPF.
+package vip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os/exec"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/vip/address"
+	"sluice/vip/auth"
+)
+
+// Owners are the owner words of the dataplane: whether the programs may steer for
+// a VIP, and until when.
+type Owners interface {
+	// Set opens or closes the words of VIPs. until is an instant of CLOCK_MONOTONIC
+	// after which an open word counts as closed, 0 for never.
+	Set(vips []netip.Addr, active bool, until time.Duration) error
+	// Open returns until when all words of VIPs are open, and whether they are now.
+	Open(vips []netip.Addr) (until time.Duration, open bool, err error)
+}
+
+// Options are what a daemon works with.
+type Options struct {
+	// Owners are the words; nil where no dataplane steers.
+	Owners Owners
+	// Directory keeps the plan, terms and the history over restarts.
+	Directory string
+	// Start starts a program that is told of changes: with less rights and rank than
+	// this process has. nil starts it as it is.
+	Start func(*exec.Cmd) error
+	// Log gets what happens; nil discards.
+	Log *slog.Logger
+	// Now is CLOCK_MONOTONIC; nil reads the machine's.
+	Now func() time.Duration
+}
+
+// Daemon runs the virtual clusters of one gateway. Its methods may be called from
+// several goroutines.
+type Daemon struct {
+	Options
+	host    *address.Host
+	clock   *auth.Clock
+	history *history
+
+	mu       sync.Mutex
+	ctx      context.Context
+	plan     Plan
+	words    Owners // those of the plan
+	clusters map[string]*cluster
+	health   Health
+	// nodeGone is when the node process was last connected; zero while it is, and
+	// before it ever was the start.
+	nodeGone  time.Duration
+	connected bool
+	running   sync.WaitGroup
+}
+
+// New returns a daemon, which does nothing before Run. It needs CAP_NET_RAW.
+func New(o Options) (*Daemon, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = Monotonic
+	}
+	if o.Start == nil {
+		o.Start = (*exec.Cmd).Start
+	}
+	if o.Owners == nil {
+		o.Owners = noOwners{}
+	}
+	history, err := openHistory(o.Directory)
+	if err != nil {
+		return nil, err
+	}
+	host, err := address.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &Daemon{
+		Options: o, host: host, clock: auth.SystemClock(), history: history,
+		clusters: map[string]*cluster{}, nodeGone: o.Now(),
+	}, nil
+}
+
+// Run runs the daemon until ctx ends, beginning with the plan of an earlier
+// process. leave decides what the end means: true gives every VIP up, false leaves
+// all as it is for a successor, for as long as leases and owner words last.
+func (d *Daemon) Run(ctx context.Context, leave func() bool) error {
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	d.mu.Lock()
+	d.ctx = inner
+	d.mu.Unlock()
+	plan, err := readPlan(d.Directory)
+	if err != nil {
+		d.Log.Warn("what an earlier process ran is not known, waiting for the node", "error", err)
+	}
+	if err := d.apply(plan); err != nil {
+		d.Log.Error("not everything of the earlier plan runs", "error", err)
+	}
+	d.running.Go(func() { d.history.run(inner) })
+	d.watchNode(ctx)
+	d.stop(leave())
+	cancel()
+	d.running.Wait()
+	return d.host.Close()
+}
+
+// watchNode tells the clusters again and again how the node is, since that it is
+// away too long is known by time alone, and looks after the clock.
+func (d *Daemon) watchNode(ctx context.Context) {
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			d.mu.Lock()
+			d.spread()
+			d.mu.Unlock()
+		}
+	}
+}
+
+func (d *Daemon) stop(leave bool) {
+	d.mu.Lock()
+	list := make([]*cluster, 0, len(d.clusters))
+	for _, c := range d.clusters {
+		list = append(list, c)
+	}
+	d.clusters = map[string]*cluster{}
+	d.mu.Unlock()
+	var ended sync.WaitGroup
+	for _, c := range list {
+		ended.Go(func() { c.end(leave) })
+	}
+	ended.Wait()
+}
+
+// Apply changes to another plan: clusters that it has no more end, new ones begin,
+// and what both have goes on without a gap. An error tells what does not run of it;
+// the rest does.
+func (d *Daemon) Apply(plan Plan) error {
+	if err := plan.Check(); err != nil {
+		return err
+	}
+	if err := writePlan(d.Directory, plan); err != nil {
+		return err
+	}
+	return d.apply(plan)
+}
+
+func (d *Daemon) apply(plan Plan) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx == nil {
+		return errors.New("apply plan: the daemon does not run")
+	}
+	d.plan = plan
+	d.words = d.Owners
+	if !plan.Steers {
+		d.words = noOwners{}
+	}
+	var errs []error
+	wanted := map[string]bool{}
+	for _, p := range plan.Clusters {
+		wanted[p.Name] = true
+	}
+	for name, c := range d.clusters {
+		if !wanted[name] {
+			c.end(true)
+			delete(d.clusters, name)
+		}
+	}
+	for _, p := range plan.Clusters {
+		if err := d.applyCluster(p); err != nil {
+			errs = append(errs, fmt.Errorf("virtual cluster %q: %v", p.Name, err))
+		}
+	}
+	if swept, err := d.host.Sweep(); err != nil {
+		errs = append(errs, err)
+	} else if len(swept) > 0 {
+		d.Log.Warn("removed what an earlier process left", "what", swept)
+	}
+	d.spread()
+	return errors.Join(errs...)
+}
+
+func (d *Daemon) applyCluster(p Cluster) error {
+	if old := d.clusters[p.Name]; old != nil {
+		if old.plan.equal(p) {
+			return nil
+		}
+		if err := old.change(p); err == nil {
+			return nil
+		}
+		old.end(true)
+		delete(d.clusters, p.Name)
+	}
+	c, err := newCluster(d, p)
+	if err != nil {
+		return err
+	}
+	d.clusters[p.Name] = c
+	d.running.Go(func() { c.run(d.ctx) })
+	return nil
+}
+
+// Connected says whether the node process is there to tell how it is.
+func (d *Daemon) Connected(there bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.connected = there
+	d.nodeGone = d.Now()
+	d.spread()
+}
+
+// SetHealth tells how this gateway is, in what the node process knows.
+func (d *Daemon) SetHealth(h Health) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.health = h
+	d.spread()
+}
+
+// spread tells the clusters; the caller holds mu.
+func (d *Daemon) spread() {
+	h := d.health
+	if !d.connected && d.plan.Watchdog > 0 && d.Now()-d.nodeGone > d.plan.Watchdog {
+		h.Faults = append([]string{fmt.Sprintf("the node process is away for longer than %v", d.plan.Watchdog)}, h.Faults...)
+	}
+	for _, c := range d.clusters {
+		c.setHealth(h)
+	}
+}
+
+// Monotonic reads CLOCK_MONOTONIC, by which owner words go.
+func Monotonic() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		panic("vip: read CLOCK_MONOTONIC: " + err.Error()) // every kernel has it
+	}
+	return time.Duration(t.Nano())
+}
+
+// noOwners stands where no programs steer: addresses alone say who serves.
+type noOwners struct{}
+
+func (noOwners) Set([]netip.Addr, bool, time.Duration) error { return nil }
+
+func (noOwners) Open([]netip.Addr) (time.Duration, bool, error) { return 0, false, nil }
