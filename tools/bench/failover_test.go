@@ -65,14 +65,16 @@ func TestTableFailover(t *testing.T) {
 	}
 }
 
-func TestAllSettled(t *testing.T) {
+func TestTakesPart(t *testing.T) {
 	for answer, want := range map[string]string{
-		`{"vips":[{"addr":"192.0.2.3","state":"active"},{"addr":"10.0.2.3","state":"backup"}]}`: "",
-		`{"vips":[{"addr":"192.0.2.3","state":"active"},{"addr":"10.0.2.3","state":"init"}]}`:   `VIP 10.0.2.3 is "init"`,
-		`{"vips":[]}`: "no VIPs",
-		`{`:           "read VIPs",
+		`{"virtual_clusters":[{"name":"edge","state":"active","sync":[{"peer":"gw-b","state":"connecting"}]}]}`:                   "",
+		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"synced"}]}]}`:      "",
+		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"snapshot"}]}]}`:    `flow sync in of gw-a is "snapshot"`,
+		`{"virtual_clusters":[{"name":"edge","state":"active"},{"name":"inner","state":"fault","reason":"int0 has no carrier"}]}`: `inner is "fault": int0 has no carrier`,
+		`{"virtual_clusters":[]}`: "no virtual cluster",
+		`{`:                       "read VIPs",
 	} {
-		err := allSettled([]byte(answer))
+		err := takesPart([]byte(answer))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", answer, err, want)
 		}

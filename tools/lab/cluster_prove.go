@@ -112,18 +112,22 @@ func (c *cluster) active(ctx context.Context) (found *node, err error) {
 
 // holdsAll asks a gateway whether it is active for every VIP.
 func (n *node) holdsAll(ctx context.Context) bool {
-	var answer struct {
-		VIPs []struct{ State string } `json:"vips"`
-	}
-	if n.sluice.query(ctx, &answer, "show", "vips") != nil {
-		return false
-	}
-	for _, v := range answer.VIPs {
-		if v.State != "active" {
+	var answer vipsAnswer
+	return n.sluice.query(ctx, &answer, "show", "vips") == nil && answer.allActive()
+}
+
+// vipsAnswer is what the lab reads of "show vips --json".
+type vipsAnswer struct {
+	Clusters []struct{ State string } `json:"virtual_clusters"`
+}
+
+func (a vipsAnswer) allActive() bool {
+	for _, c := range a.Clusters {
+		if c.State != "active" {
 			return false
 		}
 	}
-	return len(answer.VIPs) > 0
+	return len(a.Clusters) > 0
 }
 
 // retry tries until it succeeds or ctx ends, and then says what was missing.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -240,6 +241,20 @@ func await(t *testing.T, what string, cond func() bool) {
 	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// The names are those that the product's own test keeps.
+func TestAllActive(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"virtual_clusters":[{"state":"active"},{"state":"active"}]}`: true,
+		`{"virtual_clusters":[{"state":"active"},{"state":"backup"}]}`: false,
+		`{"virtual_clusters":[]}`:                                      false,
+	} {
+		var a vipsAnswer
+		if err := json.Unmarshal([]byte(text), &a); err != nil || a.allActive() != want {
+			t.Errorf("%s: %v (%v)", text, a.allActive(), err)
 		}
 	}
 }
