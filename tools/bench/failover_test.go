@@ -57,6 +57,13 @@ func TestTableFailover(t *testing.T) {
 			t.Errorf("row %d: ratio %v, want %v", i, got, want)
 		}
 	}
+	if notes := strings.Join(table.Notes, "\n"); strings.Contains(notes, "were lost") {
+		t.Errorf("nothing was lost, but: %s", notes)
+	}
+	cut := tableFailover(subjects[:2], [][]outcome{{{lost: 1, why: "of old age"}}, {{}, {lost: 2, why: "session 3: EOF"}}}, 20)
+	if notes := strings.Join(cut.Notes, "\n"); !strings.Contains(notes, "sluice, graceful at 1s: connections were lost, the first by: session 3: EOF") || strings.Contains(notes, "old age") {
+		t.Errorf("what was lost is told as: %s", notes)
+	}
 	if f, _ := table.Rows[0].Figure("returned"); f.Median() != 0.5 {
 		t.Errorf("one of two returned, the share is %v", f.Median())
 	}
