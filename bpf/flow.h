@@ -98,12 +98,12 @@ static __always_inline struct flow *flow_find(const struct flow_key *key, __u64 
 }
 
 /* Counts the end of a flow once, whoever notices it. Atomic: the sweep calls
- * this in process context. */
-__noinline int flow_count_closed(struct flow *f, __u32 service)
+ * this in process context. 1 = it was counted now. */
+static __always_inline int flow_tally_closed(struct flow *f)
 {
 	struct member_counters *c;
 
-	if (!f || flow_is_reverse(f))
+	if (flow_is_reverse(f))
 		return 0;
 	if (__sync_fetch_and_or(&f->status, STATUS_COUNTED_CLOSED) & STATUS_COUNTED_CLOSED)
 		return 0;
@@ -111,16 +111,24 @@ __noinline int flow_count_closed(struct flow *f, __u32 service)
 	if (c)
 		__sync_fetch_and_add(&c->flows_closed, 1);
 	source_closed(&f->addr);
+	return 1;
+}
+
+/* The same, and tells of it. */
+__noinline int flow_count_closed(struct flow *f, __u32 service)
+{
+	if (!f || !flow_tally_closed(f))
+		return 0;
 	event_of(EVENT_CLOSED, service, f);
 	return 1;
 }
 
 /* Takes back that a flow was counted closed. */
-__noinline int flow_count_revived(struct flow *f, __u32 service)
+static __always_inline int flow_tally_revived(struct flow *f)
 {
 	struct member_counters *c;
 
-	if (!f || flow_is_reverse(f))
+	if (flow_is_reverse(f))
 		return 0;
 	if (!(__sync_fetch_and_and(&f->status, ~STATUS_COUNTED_CLOSED) & STATUS_COUNTED_CLOSED))
 		return 0;
@@ -128,7 +136,23 @@ __noinline int flow_count_revived(struct flow *f, __u32 service)
 	if (c)
 		__sync_fetch_and_add(&c->flows_revived, 1);
 	source_opened(&f->addr);
+	return 1;
+}
+
+__noinline int flow_count_revived(struct flow *f, __u32 service)
+{
+	if (!f || !flow_tally_revived(f))
+		return 0;
 	event_of(EVENT_REVIVED, service, f);
+	return 1;
+}
+
+/* Tells that another gateway can go on with the flow by what its entry says. */
+__noinline int flow_tell_settled(const struct flow *f)
+{
+	if (!f)
+		return 0;
+	event_of(EVENT_SETTLED, f->owner, f);
 	return 1;
 }
 
@@ -226,10 +250,10 @@ __noinline int flow_put(const struct flow_key *key, __u64 hash, struct flow *fro
 	return bpf_map_update_elem(&flows_overflow, key, from, BPF_ANY) == 0;
 }
 
-static __always_inline void flow_set_state(struct flow *f, __u32 state)
+/* 0 = lost to a concurrent change: the next packet tries again. */
+static __always_inline int flow_set_state(struct flow *f, __u32 state)
 {
 	__u32 old = f->status;
 
-	/* Lost to a concurrent change: the next packet tries again. */
-	__sync_val_compare_and_swap(&f->status, old, (old & ~STATUS_STATE_MASK) | state);
+	return __sync_val_compare_and_swap(&f->status, old, (old & ~STATUS_STATE_MASK) | state) == old;
 }

@@ -9,6 +9,13 @@
  * that has no place after the end. What confirms a FIN is a packet exactly
  * behind it, such as the ACK of the other side's FIN; nothing confirms a reset.
  *
+ * A flow that another gateway saw begin is followed as in one-way modes as long
+ * as it lives, also in nat: its numbers went on after they were told, by how much
+ * nobody here can know. To take those of its first packet for true would let a
+ * forged one choose what is believed later; not to believe any would keep the
+ * entry of a flow that ended for days. So its ends are believed and doubted, and
+ * a living session takes them back.
+ *
  * A side is named by its FIN bit.
  */
 #pragma once
@@ -29,6 +36,11 @@ static __always_inline __u32 side_doubt(__u32 side)
 static __always_inline int believed(const struct packet *p, const struct flow *f)
 {
 	return p->seq + p->payload - f->sequence + SEQUENCE_WINDOW < 2 * SEQUENCE_WINDOW;
+}
+
+static __always_inline int numbers_prove_nothing(const struct flow *f, int one_way)
+{
+	return one_way || f->status & STATUS_ADOPTED;
 }
 
 static __always_inline void flow_see(const struct packet *p, struct flow *f)
@@ -108,11 +120,11 @@ enum evidence {
 	EVIDENCE_OF_LIFE,
 };
 
-static __always_inline enum evidence evidence(const struct packet *p, const struct flow *f, __u32 side, int one_way)
+static __always_inline enum evidence evidence(const struct packet *p, const struct flow *f, __u32 side, int any)
 {
 	__u32 behind = f->sequence - (p->seq + p->payload);
 
-	if (p->flags & TCP_SYN || (!one_way && !believed(p, f)))
+	if (p->flags & TCP_SYN || (!any && !believed(p, f)))
 		return EVIDENCE_NONE;
 	if (f->status & side) {
 		if (!behind)
@@ -133,7 +145,7 @@ static __always_inline int flow_proven(const struct packet *p, const struct flow
 
 static __always_inline int flow_weigh(const struct packet *p, struct flow *f, __u32 side, int one_way)
 {
-	enum evidence e = evidence(p, f, side, one_way);
+	enum evidence e = evidence(p, f, side, numbers_prove_nothing(f, one_way));
 	/* What was not proven before is not proven by an end. */
 	__u32 alive = one_way && !flow_proven(p, f) ? FLOW_YOUNG : FLOW_ESTABLISHED;
 	__u32 was, is, gone, i;
@@ -161,7 +173,7 @@ static __always_inline int flow_weigh(const struct packet *p, struct flow *f, __
 static __always_inline int flow_follow(const struct packet *p, struct flow *f, __u32 side, int one_way)
 {
 	if (p->flags & (TCP_FIN | TCP_RST))
-		return one_way || believed(p, f) ? flow_end(p, f, side) : 0;
+		return numbers_prove_nothing(f, one_way) || believed(p, f) ? flow_end(p, f, side) : 0;
 	if (f->status & side_doubt(side))
 		return flow_weigh(p, f, side, one_way);
 	flow_progress(f, p->tick, p->seq + p->payload);
@@ -183,8 +195,8 @@ static __always_inline void flow_prove(const struct packet *p, struct flow *f)
 		return;
 	if (p->payload && !(f->status & STATUS_ADVANCED))
 		__sync_fetch_and_or(&f->status, STATUS_ADVANCED);
-	if (flow_proven(p, f))
-		flow_set_state(f, FLOW_ESTABLISHED);
+	if (flow_proven(p, f) && flow_set_state(f, FLOW_ESTABLISHED))
+		flow_tell_settled(f);
 }
 
 /* Carries what one side did, as its own direction's entry has it, over to the

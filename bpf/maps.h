@@ -309,8 +309,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct admit_args);
-} admit_batch SEC(".maps");
+	__type(value, struct import_args);
+} import_batch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct copy_args);
+} copy_batch SEC(".maps");
 
 static __always_inline struct control *control(void)
 {

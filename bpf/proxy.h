@@ -392,6 +392,8 @@ static __always_inline void proxy_close(struct flow *back, const struct flow_key
 	struct flow *f = flow_find(key, hash);
 
 	__sync_fetch_and_or(&back->status, STATUS_HEADER_CLOSED);
-	if (f && flow_isn(f) == flow_isn(back))
-		__sync_fetch_and_or(&f->status, STATUS_HEADER_CLOSED);
+	if (!f || flow_isn(f) != flow_isn(back))
+		return;
+	if (!(__sync_fetch_and_or(&f->status, STATUS_HEADER_CLOSED) & STATUS_HEADER_CLOSED))
+		flow_tell_settled(f);
 }

@@ -226,6 +226,8 @@ _Static_assert(PROXY_LENGTH_V4 % 4 == 0 && PROXY_LENGTH_V6 % 4 == 0, "TCP sums w
 #define STATUS_FIN_BACKEND (1u << 9)
 #define STATUS_COUNTED_CLOSED (1u << 10) /* flows_closed has it already */
 #define STATUS_ADVANCED (1u << 11) /* young: the client sent data */
+/* nat, where no flow is young: another gateway saw it begin. */
+#define STATUS_ADOPTED STATUS_ADVANCED
 #define STATUS_BESIDE (1u << 12) /* a handshake on the same tuple is in progress */
 /* A FIN or RST of that side which anybody may have sent. With the side's FIN
  * bit the end is a FIN, else a reset. */
@@ -238,6 +240,7 @@ _Static_assert(PROXY_LENGTH_V4 % 4 == 0 && PROXY_LENGTH_V6 % 4 == 0, "TCP sums w
 #define STATUS_HEADER (1u << 6) /* the flow began with a PROXY header */
 #define STATUS_HEADER_CLOSED (1u << 7) /* the backend has it */
 #define STATUS_ISN_SHIFT 16
+#define STATUS_ISN (~0u << STATUS_ISN_SHIFT)
 
 /* How far from what was seen numbers of one side may stand and still be its
  * own: its window, and what was lost before it came to us. */
@@ -382,6 +385,7 @@ enum event_kind {
 	EVENT_REFUSED = 3,
 	EVENT_NEIGHBOUR = 4, /* a next hop is wanted for addr on ifindex */
 	EVENT_REVIVED = 5, /* a flow goes on after it was told closed */
+	EVENT_SETTLED = 6, /* its header was acknowledged, or it is young no more */
 };
 
 struct event {
@@ -549,20 +553,49 @@ struct expire_keys {
 	__u32 zero;
 };
 
-/* Arguments of admit: flows that another gateway established. */
-#define ADMIT_BATCH 16
+/* Arguments of import: flows that another gateway tells of. */
+#define IMPORT_BATCH 64
 
-struct admitted {
+struct imported {
 	struct addr client;
+	struct addr source; /* nat: towards the backend */
 	__be16 port;
-	__u8 zero[2];
+	__be16 source_port; /* 0 in one-way modes */
 	__u32 service;
 	__u32 member;
-	__u32 opened; /* tick of this node's clock */
+	__u32 opened; /* ticks of this node's clock */
+	__u32 seen;
+	__u32 sequence; /* as in struct flow, of the client */
+	__u32 back_sequence; /* of the backend */
+	__u32 status; /* as in struct flow, without what is this node's affair */
+	__u16 isn_low;
+	__u8 zero[2];
 };
 
-struct admit_args {
+enum import_result {
+	IMPORT_REFUSED,
+	IMPORT_MADE,
+	IMPORT_REPLACED,
+	IMPORT_KNOWN, /* as it was */
+	IMPORT_RESULTS,
+};
+
+struct import_args {
 	__u32 count;
-	__u32 done; /* out: entries made */
-	struct admitted flows[ADMIT_BATCH];
+	__u32 results[IMPORT_RESULTS]; /* out: how many of each */
+	struct imported flows[IMPORT_BATCH];
+};
+
+/* Arguments of copies: what is to become of flows that were imported. */
+enum copy_verb {
+	COPY_REMOVE = 1, /* another gateway saw them end */
+	COPY_REFRESH = 2, /* or live at a tick */
+};
+
+struct copy_args {
+	__u32 verb; /* enum copy_verb */
+	__u32 count;
+	__u32 seen;
+	__u32 done; /* out */
+	struct flow_key keys[IMPORT_BATCH];
 };

@@ -8,7 +8,6 @@
  * passed up untouched, whatever else is odd about it, unless an election gave
  * the address it is for to another node.
  */
-#include "admit.h"
 #include "ask.h"
 #include "backend.h"
 #include "check.h"
@@ -17,6 +16,7 @@
 #include "express.h"
 #include "forwarded.h"
 #include "icmp.h"
+#include "import.h"
 #include "memory.h"
 #include "owner.h"
 #include "parse.h"

@@ -18,23 +18,6 @@ type bpfAddr struct {
 	B [16]uint8
 }
 
-type bpfAdmitArgs struct {
-	_     structs.HostLayout
-	Count uint32
-	Done  uint32
-	Flows [16]bpfAdmitted
-}
-
-type bpfAdmitted struct {
-	_       structs.HostLayout
-	Client  bpfAddr
-	Port    uint16
-	Zero    [2]uint8
-	Service uint32
-	Member  uint32
-	Opened  uint32
-}
-
 type bpfControl struct {
 	_                structs.HostLayout
 	ResetUnknownFrom uint64
@@ -55,6 +38,15 @@ type bpfControl struct {
 	Parcels          uint32
 	Elections        uint32
 	MarksKept        uint64
+}
+
+type bpfCopyArgs struct {
+	_     structs.HostLayout
+	Verb  uint32
+	Count uint32
+	Seen  uint32
+	Done  uint32
+	Keys  [64]bpfFlowKey
 }
 
 type bpfDropCounter struct {
@@ -185,6 +177,30 @@ type bpfHostKey struct {
 	Addr bpfAddr
 	Port uint16
 	Zero [2]uint8
+}
+
+type bpfImportArgs struct {
+	_       structs.HostLayout
+	Count   uint32
+	Results [4]uint32
+	Flows   [64]bpfImported
+}
+
+type bpfImported struct {
+	_            structs.HostLayout
+	Client       bpfAddr
+	Source       bpfAddr
+	Port         uint16
+	SourcePort   uint16
+	Service      uint32
+	Member       uint32
+	Opened       uint32
+	Seen         uint32
+	Sequence     uint32
+	BackSequence uint32
+	Status       uint32
+	IsnLow       uint16
+	Zero         [2]uint8
 }
 
 type bpfListen struct {
@@ -337,12 +353,12 @@ type bpfVip struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	bpfMapAdmitBatch      = "admit_batch"
 	bpfMapBanPrefixes     = "ban_prefixes"
 	bpfMapBans            = "bans"
 	bpfMapCheckFlows      = "check_flows"
 	bpfMapChecks          = "checks"
 	bpfMapControls        = "controls"
+	bpfMapCopyBatch       = "copy_batch"
 	bpfMapDenies          = "denies"
 	bpfMapDenyBlocks      = "deny_blocks"
 	bpfMapDrops           = "drops"
@@ -358,6 +374,7 @@ const (
 	bpfMapFlowsOverflow   = "flows_overflow"
 	bpfMapHosts           = "hosts"
 	bpfMapIcmpCredits     = "icmp_credits"
+	bpfMapImportBatch     = "import_batch"
 	bpfMapListeners       = "listeners"
 	bpfMapLoads           = "loads"
 	bpfMapMemberCounts    = "member_counts"
@@ -382,10 +399,11 @@ const (
 	bpfMapTraces          = "traces"
 	bpfMapVips            = "vips"
 	bpfMapWorkbenches     = "workbenches"
-	bpfProgAdmit          = "admit"
+	bpfProgCopies         = "copies"
 	bpfProgDispatch       = "dispatch"
 	bpfProgExpire         = "expire"
 	bpfProgExpireOverflow = "expire_overflow"
+	bpfProgImport         = "import"
 	bpfProgPass           = "pass"
 	bpfProgSteer          = "steer"
 	bpfVarAlwaysLookUp    = "always_look_up"
@@ -441,10 +459,11 @@ type bpfSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfProgramSpecs struct {
-	Admit          *ebpf.ProgramSpec `ebpf:"admit"`
+	Copies         *ebpf.ProgramSpec `ebpf:"copies"`
 	Dispatch       *ebpf.ProgramSpec `ebpf:"dispatch"`
 	Expire         *ebpf.ProgramSpec `ebpf:"expire"`
 	ExpireOverflow *ebpf.ProgramSpec `ebpf:"expire_overflow"`
+	Import         *ebpf.ProgramSpec `ebpf:"import"`
 	Pass           *ebpf.ProgramSpec `ebpf:"pass"`
 	Steer          *ebpf.ProgramSpec `ebpf:"steer"`
 }
@@ -453,12 +472,12 @@ type bpfProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type bpfMapSpecs struct {
-	AdmitBatch     *ebpf.MapSpec `ebpf:"admit_batch"`
 	BanPrefixes    *ebpf.MapSpec `ebpf:"ban_prefixes"`
 	Bans           *ebpf.MapSpec `ebpf:"bans"`
 	CheckFlows     *ebpf.MapSpec `ebpf:"check_flows"`
 	Checks         *ebpf.MapSpec `ebpf:"checks"`
 	Controls       *ebpf.MapSpec `ebpf:"controls"`
+	CopyBatch      *ebpf.MapSpec `ebpf:"copy_batch"`
 	Denies         *ebpf.MapSpec `ebpf:"denies"`
 	DenyBlocks     *ebpf.MapSpec `ebpf:"deny_blocks"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
@@ -474,6 +493,7 @@ type bpfMapSpecs struct {
 	FlowsOverflow  *ebpf.MapSpec `ebpf:"flows_overflow"`
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
 	IcmpCredits    *ebpf.MapSpec `ebpf:"icmp_credits"`
+	ImportBatch    *ebpf.MapSpec `ebpf:"import_batch"`
 	Listeners      *ebpf.MapSpec `ebpf:"listeners"`
 	Loads          *ebpf.MapSpec `ebpf:"loads"`
 	MemberCounts   *ebpf.MapSpec `ebpf:"member_counts"`
@@ -535,12 +555,12 @@ func (o *bpfObjects) Close() error {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfMaps struct {
-	AdmitBatch     *ebpf.Map `ebpf:"admit_batch"`
 	BanPrefixes    *ebpf.Map `ebpf:"ban_prefixes"`
 	Bans           *ebpf.Map `ebpf:"bans"`
 	CheckFlows     *ebpf.Map `ebpf:"check_flows"`
 	Checks         *ebpf.Map `ebpf:"checks"`
 	Controls       *ebpf.Map `ebpf:"controls"`
+	CopyBatch      *ebpf.Map `ebpf:"copy_batch"`
 	Denies         *ebpf.Map `ebpf:"denies"`
 	DenyBlocks     *ebpf.Map `ebpf:"deny_blocks"`
 	Drops          *ebpf.Map `ebpf:"drops"`
@@ -556,6 +576,7 @@ type bpfMaps struct {
 	FlowsOverflow  *ebpf.Map `ebpf:"flows_overflow"`
 	Hosts          *ebpf.Map `ebpf:"hosts"`
 	IcmpCredits    *ebpf.Map `ebpf:"icmp_credits"`
+	ImportBatch    *ebpf.Map `ebpf:"import_batch"`
 	Listeners      *ebpf.Map `ebpf:"listeners"`
 	Loads          *ebpf.Map `ebpf:"loads"`
 	MemberCounts   *ebpf.Map `ebpf:"member_counts"`
@@ -584,12 +605,12 @@ type bpfMaps struct {
 
 func (m *bpfMaps) Close() error {
 	return _BpfClose(
-		m.AdmitBatch,
 		m.BanPrefixes,
 		m.Bans,
 		m.CheckFlows,
 		m.Checks,
 		m.Controls,
+		m.CopyBatch,
 		m.Denies,
 		m.DenyBlocks,
 		m.Drops,
@@ -605,6 +626,7 @@ func (m *bpfMaps) Close() error {
 		m.FlowsOverflow,
 		m.Hosts,
 		m.IcmpCredits,
+		m.ImportBatch,
 		m.Listeners,
 		m.Loads,
 		m.MemberCounts,
@@ -651,20 +673,22 @@ type bpfVariables struct {
 //
 // It can be passed to loadBpfObjects or ebpf.CollectionSpec.LoadAndAssign.
 type bpfPrograms struct {
-	Admit          *ebpf.Program `ebpf:"admit"`
+	Copies         *ebpf.Program `ebpf:"copies"`
 	Dispatch       *ebpf.Program `ebpf:"dispatch"`
 	Expire         *ebpf.Program `ebpf:"expire"`
 	ExpireOverflow *ebpf.Program `ebpf:"expire_overflow"`
+	Import         *ebpf.Program `ebpf:"import"`
 	Pass           *ebpf.Program `ebpf:"pass"`
 	Steer          *ebpf.Program `ebpf:"steer"`
 }
 
 func (p *bpfPrograms) Close() error {
 	return _BpfClose(
-		p.Admit,
+		p.Copies,
 		p.Dispatch,
 		p.Expire,
 		p.ExpireOverflow,
+		p.Import,
 		p.Pass,
 		p.Steer,
 	)

@@ -27,8 +27,11 @@ const (
 	statusDoubts        = 1<<13 | 1<<14
 	// statusHeader says that the flow began with a PROXY header; the high half
 	// of the word is that of the client's initial sequence number.
-	statusHeader = 1 << 6
-	statusISN    = 0xffff0000
+	statusHeader       = 1 << 6
+	statusHeaderClosed = 1 << 7 // the backend has acknowledged it
+	statusISN          = 0xffff0000
+	// statusAdopted says of a nat flow that another gateway saw it begin.
+	statusAdopted = statusAdvanced
 )
 
 // flowSize is a cache line.

@@ -64,13 +64,13 @@ func newGateway(t *testing.T, s loader.Service, change ...func(*plan)) *gateway 
 		c(&p)
 	}
 	o := nettest.GatewayOptions{Backends: p.backends}
-	if s.Mode == loader.ModeDSR {
+	if s.Mode.OneWay() {
 		o.DSR = []netip.Addr{s.Listen.Addr()}
 	}
 	g := &gateway{Gateway: nettest.GatewayForTest(t, o), opts: p.Options, service: s, listen: s.Listen, accepted: make(chan net.Conn, 100)}
 	for _, b := range g.Backends {
 		at := netip.AddrPortFrom(b.Addr.Like(s.Listen.Addr()), testPort)
-		if s.Mode == loader.ModeDSR {
+		if s.Mode.OneWay() {
 			at = s.Listen
 		}
 		banner := "SSH-2.0-" + b.Label + "\r\n"

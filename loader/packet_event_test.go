@@ -29,6 +29,10 @@ func testEvents(t *testing.T, r *rig) {
 		c.play(t, steps[2:])
 		s.wantEvents(t, c.event(EventEstablished))
 		c.both(t, step{}, step{})
+		if s.svc.Proxy { // the backend has acknowledged its header
+			s.wantEvents(t, c.event(EventSettled))
+		}
+		c.both(t, step{}, step{})
 		c.play(t, []step{{flags: frame.SYN, forged: true, tweak: forge, state: c.state(t)}})
 		s.wantEvents(t)
 		c.play(t, []step{{flags: frame.RST, member: closed, state: FlowClosed}, {flags: frame.RST, state: FlowClosed}})

@@ -27,6 +27,7 @@ func TestPackets(t *testing.T) {
 		{"young", testYoung},
 		{"nodes", testNodes},
 		{"owners", testOwners},
+		{"import", testImport},
 		{"sweep", testSweep},
 		{"mirror", testMirror},
 		{"tunnel", testTunnel},

@@ -160,7 +160,7 @@ func (x *trace) step() {
 	case n < 77:
 		x.sweep()
 	case n == 77:
-		x.admit()
+		x.adopt()
 	case n == 78:
 		for _, s := range x.stands {
 			_, err := s.d.Expire(x.Context())
@@ -233,7 +233,7 @@ func (x *trace) sweep() {
 	}
 	x.note("sweep looks")
 	for range x.rng.IntN(3) {
-		[]func(){x.packet, x.packet, x.packet, x.packet, x.packet, x.change, x.admit}[x.rng.IntN(7)]()
+		[]func(){x.packet, x.packet, x.packet, x.packet, x.packet, x.change, x.adopt}[x.rng.IntN(7)]()
 	}
 	for i, s := range x.stands {
 		r := s.ring(x)
@@ -246,23 +246,25 @@ func (x *trace) sweep() {
 	x.note("sweep settles")
 }
 
-// admit is a flow of another gateway, whose ring says something else.
-func (x *trace) admit() {
+// adopt is a flow of another gateway, whose ring says something else.
+func (x *trace) adopt() {
 	c := x.clients[x.rng.IntN(len(x.clients))]
 	m := x.members[x.rng.IntN(len(x.members))]
 	var made [2]int
 	for i, s := range x.stands {
-		var err error
-		made[i], err = s.d.Admit([]Admitted{{Client: c.addr, Service: s.id, Member: m, Opened: fromTicks(s.tick(x))}})
+		sum, err := s.d.ImportFlows([]FlowRecord{{
+			FlowKey: FlowKey{Client: c.addr, Service: s.id}, Member: m, State: FlowEstablished, Flags: FlowAdvanced,
+		}})
 		mustRig(x, err)
+		made[i] = sum.Made
 	}
 	if made[0] != made[1] {
-		x.Errorf("admitted %d", made)
+		x.Errorf("imported %d", made)
 	}
 	if made[0] == 1 {
 		c.open, c.next, c.since, c.to = true, x.rng.Uint32(), x.age, m
 	}
-	x.note("%s admitted at %d: %d", c.addr, m, made)
+	x.note("%s imported at %d: %d", c.addr, m, made)
 }
 
 func (s stand) tick(t testing.TB) uint32 {

@@ -174,6 +174,9 @@ const (
 	EventNeighbour
 	// EventRevived is a flow that goes on after it was told closed.
 	EventRevived
+	// EventSettled is a flow that another gateway can go on with by its record
+	// from now on: its header was acknowledged, or it is no longer young.
+	EventSettled
 )
 
 // Event is one record of the event ring buffer.

@@ -161,7 +161,9 @@ func (t *Table) readEvents() error {
 			t.opt.Resolver.Want(e.Client.Addr(), e.Interface)
 			continue
 		}
-		t.feed.send(t.named(e))
+		if _, told := flowEvents[e.Kind]; told {
+			t.feed.send(t.named(e))
+		}
 	}
 }
 

@@ -93,6 +93,9 @@ func (c *checker) clusterNodes(p path, v *VirtualCluster) {
 			c.warn(c.place(at.key(name)), at.key(name), "give one of the two more", "%s has the priority of %s, so the higher address decides", name, other)
 		}
 		byPriority[priority] = name
+		if n := len(v.Priority); n > 1 && priority > 0 && priority <= n {
+			c.refuse(at.key(name), fmt.Sprintf("make it at least %d", n+1), "%d is one of the %d lowest, by which nodes say that they serve worse than they should", priority, n)
+		}
 		if name == self {
 			v.Member, v.OwnPriority = true, priority
 		} else {

@@ -27,7 +27,7 @@ func warningsOf(t *testing.T, text, node string) (s *Settings, warnings []string
 func TestK4SameInterfaces(t *testing.T) {
 	const v = "virtual_clusters[0]."
 	nodes := func(b string) string {
-		return "nodes: {gw-a: {ext: ext0, in: int0}, gw-b: {" + b + "}}\nvirtual_clusters: [{vrid: 1, priority: {gw-a: 2, gw-b: 1}, vips: "
+		return "nodes: {gw-a: {ext: ext0, in: int0}, gw-b: {" + b + "}}\nvirtual_clusters: [{vrid: 1, priority: {gw-a: 20, gw-b: 10}, vips: "
 	}
 	const vips = "[{addr: 192.0.2.3/24, interface: '${ext}'}, {addr: 10.0.2.3/24, interface: »'${in}'}]}]"
 	for _, tt := range []struct {
@@ -36,7 +36,7 @@ func TestK4SameInterfaces(t *testing.T) {
 	}{
 		{"as many", nodes("ext: eth0, in: eth1") + strings.Replace(vips, "»", "", 1), nil},
 		{"two are one", nodes("ext: eth0, in: eth0") + vips, []string{v + "vips[1].interface: is eth0 on gw-b, as ext0 is, which are two interfaces here; use interfaces that are as many on each node"}},
-		{"one is two", "nodes: {gw-a: {x: eth0, y: eth0}, gw-b: {x: eth0, y: eth1}}\nvirtual_clusters: [{vrid: 1, priority: {gw-a: 2, gw-b: 1}, " +
+		{"one is two", "nodes: {gw-a: {x: eth0, y: eth0}, gw-b: {x: eth0, y: eth1}}\nvirtual_clusters: [{vrid: 1, priority: {gw-a: 20, gw-b: 10}, " +
 			"vips: [{addr: 192.0.2.3/24, interface: '${x}'}, {addr: 10.0.2.3/24, interface: »'${y}'}]}]",
 			[]string{v + "vips[1].interface: eth0 is one interface here, but both eth0 and eth1 on gw-b; use interfaces that are as many on each node"}},
 		{"missing", nodes("ext: eth0") + vips, []string{v + "vips[1].interface: uses ${in}, which nodes.gw-b does not define; define it there"}},
@@ -133,7 +133,8 @@ func TestK7PeerByLastBit(t *testing.T) {
 		{"three", three, []string{h + `addr: is the same for 3 nodes; use a variable, such as "${heartbeat_addr}", and define it for each node`}},
 		{"three with a peer", strings.Replace(three, "»169.254.1.1", "'${heartbeat_addr}', peer: »169.254.1.0", 1), []string{h + "peer: means nothing but with two nodes; remove it, and use a variable in addr"}},
 		{"no interface", inCluster("", "heartbeat: »{addr: 10.9.9.1}"), []string{strings.TrimSuffix(h, ".") + ": has no interface; add the key"}},
-		{"interval and timeout", heartbeat("10.9.9.1, interval: 200ms, timeout: »399ms"), []string{h + "timeout: 399ms is less than twice the interval of 200ms; make it at least twice the interval, so that one may be lost"}},
+		{"interval and timeout", heartbeat("10.9.9.1, interval: 100ms, timeout: »199ms"), []string{h + "timeout: 199ms is less than twice the interval of 100ms; make it at least twice the interval, so that one may be lost"}},
+		{"slower than adverts", heartbeat("10.9.9.1, interval: »101ms"), []string{h + "interval: 101ms is longer than advert_interval, 100ms: an active node must know within one whether it reaches anybody; make it at most advert_interval"}},
 		{"port", heartbeat("10.9.9.1, port: »65535, flow_sync_port: »0"), []string{
 			h + `port: "65535" is not a whole number within limits; write one from 1 to 65534`, h + `flow_sync_port: "0" is not a whole number within limits; write one from 1 to 65535`}},
 	} {
@@ -146,7 +147,7 @@ func TestHeartbeatDefaults(t *testing.T) {
 	const h = "virtual_clusters[0].heartbeat."
 	s, warnings := warningsOf(t, inCluster("", "advert_interval: 200ms, heartbeat: {interface: ext0, addr: 10.9.9.1, port: 700, timeout: 900ms}"), "gw-a")
 	got := s.VirtualClusters[0].Heartbeat
-	if got.Interval != 200e6 || got.Timeout != 900e6 || got.FlowSyncPort != 701 {
+	if got.Interval != 100e6 || got.Timeout != 900e6 || got.FlowSyncPort != 701 {
 		t.Errorf("got %+v", got)
 	}
 	want := []string{

@@ -24,7 +24,7 @@ func TestK8OneFileForAllNodes(t *testing.T) {
   gw-c: {hb: 10.9.9.3}
   gw-d: {}
 virtual_clusters:
-- {vrid: 7, priority: {gw-a: 3, gw-b: 2, gw-c: 1}, vips: [{addr: 192.0.2.3, interface: ext0}], heartbeat: {interface: hb0, addr: "${hb}"}}
+- {vrid: 7, priority: {gw-a: 30, gw-b: 20, gw-c: 10}, vips: [{addr: 192.0.2.3, interface: ext0}], heartbeat: {interface: hb0, addr: "${hb}"}}
 `
 	addr := netip.MustParseAddr
 	peers := map[string]Peer{"gw-a": {"gw-a", 3, addr("10.9.9.1")}, "gw-b": {"gw-b", 2, addr("10.9.9.2")}, "gw-c": {"gw-c", 1, addr("10.9.9.3")}}
@@ -83,7 +83,7 @@ func TestK15PingTargets(t *testing.T) {
 // TestPIKE518 holds that the end of a common outage cannot move the role: what
 // is waited for covers the slower node's pings and the news of them.
 func TestPIKE518(t *testing.T) {
-	const pings = "pings: [{interface: ext0, hosts: [198.51.100.22], interval: 1s, timeout: 2s}, {interface: ext0, hosts: [198.51.100.23]}]"
+	const pings = "pings: [{interface: ext0, hosts: [198.51.100.22], interval: 2s, timeout: 1s}, {interface: ext0, hosts: [198.51.100.23]}]"
 	settle := func(of string) time.Duration { return mustParse(t, of).VirtualClusters[0].PingSettle }
 	if got := settle(inCluster("", pings)); got != 3*time.Second {
 		t.Errorf("the default is %s, want 3s", got)
@@ -98,6 +98,8 @@ func TestPIKE518(t *testing.T) {
 	const v = "virtual_clusters[0]."
 	testFaults(t, inCluster("", pings, "", "ping_settle: »2999ms"), v+"ping_settle: 2.999s is less than the longest interval and timeout of a ping and the heartbeat's timeout, so the end of a common outage would move the role; make it at least 3s")
 	testFaults(t, strings.Replace(withHeartbeat, "name:", "ping_settle: »3s, name:", 1), v+"ping_settle: 3s is less than the longest interval and timeout of a ping and the heartbeat's timeout, so the end of a common outage would move the role; make it at least 3.4s")
+	testFaults(t, inCluster("", "pings: [{interface: ext0, hosts: [198.51.100.22], interval: 1s, timeout: »1001ms}]"),
+		v+"pings[0].timeout: 1.001s is longer than the interval of 1s, so that two requests would be under way; make it at most the interval, and fall larger")
 	testFaults(t, inCluster("", "ping_settle: »3s"), v+"ping_settle: means nothing without pings; remove it")
 	testFaults(t, inCluster("", pings, "", "ping_settle: »0s"), v+`ping_settle: "0s" is out of limits; write one from 100ms to 1h, with its unit`)
 }
@@ -148,12 +150,12 @@ func TestK10K11K27Sample(t *testing.T) {
 				{"INT", "${int_addr}", internal[own], []netip.Addr{internal[other]}}},
 			Auth: Auth{Mode: AuthOff},
 			Heartbeat: Heartbeat{Interface: "HEART-BEAT", NodeAddr: "${heartbeat_addr}", Addr: heartbeat[own],
-				Port: 8021, FlowSyncPort: 8022, Interval: 100 * time.Millisecond, Timeout: 300 * time.Millisecond},
+				Port: 8021, FlowSyncPort: 8022, Interval: 50 * time.Millisecond, Timeout: 150 * time.Millisecond},
 			VIPs: []VIP{{prefix("192.0.2.3/24"), "EXT"}, {prefix("10.0.2.3/24"), "INT"}},
 			Pings: []Ping{
-				{"EXT", []netip.Addr{addr("198.51.100.22")}, 250 * time.Millisecond, 500 * time.Millisecond, 2, 2},
-				{"INT", []netip.Addr{addr("10.0.2.11"), addr("10.0.2.12"), addr("10.0.2.13")}, 250 * time.Millisecond, 500 * time.Millisecond, 2, 2}},
-			PingSettle: 1050 * time.Millisecond, NotifyTimeout: 30 * time.Second, Announce: Announce{5, 5 * time.Second, 0},
+				{"EXT", []netip.Addr{addr("198.51.100.22")}, 250 * time.Millisecond, 250 * time.Millisecond, 3, 2},
+				{"INT", []netip.Addr{addr("10.0.2.11"), addr("10.0.2.12"), addr("10.0.2.13")}, 250 * time.Millisecond, 250 * time.Millisecond, 3, 2}},
+			PingSettle: 650 * time.Millisecond, NotifyTimeout: 30 * time.Second, Announce: Announce{5, 5 * time.Second, 0},
 		}}
 		if diff := cmp.Diff(want, s.VirtualClusters, compareAddrs); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", names[own], diff)

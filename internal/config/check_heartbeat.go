@@ -94,7 +94,7 @@ func lastBit(a netip.Addr) netip.Addr {
 func (c *checker) heartbeatTimes(p path, v *VirtualCluster) {
 	h := &v.Heartbeat
 	if !c.given(p.key("interval")) {
-		h.Interval = v.AdvertInterval
+		h.Interval = v.AdvertInterval / 2
 	}
 	at := p.key("timeout")
 	if !c.given(at) {
@@ -102,6 +102,10 @@ func (c *checker) heartbeatTimes(p path, v *VirtualCluster) {
 	}
 	if h.Timeout == 0 || h.Interval == 0 {
 		return
+	}
+	if v.AdvertInterval > 0 && h.Interval > v.AdvertInterval {
+		c.refuse(p.key("interval"), "make it at most advert_interval", "%s is longer than advert_interval, %s: an active node must know within one whether it reaches anybody",
+			formatDuration(h.Interval), formatDuration(v.AdvertInterval))
 	}
 	if h.Timeout < 2*h.Interval {
 		c.refuse(at, "make it at least twice the interval, so that one may be lost", "%s is less than twice the interval of %s",

@@ -31,6 +31,10 @@ func (c *checker) pings(p path, v *VirtualCluster) {
 				c.refuse(hosts.item(j), "ping a router or switch that is always up", "%s is an address of %s, a node of the cluster", host, name)
 			}
 		}
+		if ping.Interval != 0 && ping.Timeout > ping.Interval {
+			c.refuse(p.key("pings").item(i).key("timeout"), "make it at most the interval, and fall larger", "%s is longer than the interval of %s, so that two requests would be under way",
+				formatDuration(ping.Timeout), formatDuration(ping.Interval))
+		}
 		known = known && ping.Interval != 0 && ping.Timeout != 0
 		least = max(least, ping.Interval+ping.Timeout)
 	}

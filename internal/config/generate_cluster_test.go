@@ -27,7 +27,7 @@ func (s *Settings) failover(g generator) {
 func (g generator) cluster(i int, self string) VirtualCluster {
 	v := VirtualCluster{
 		Name: pick(g, "off", "7", "edge") + fmt.Sprint(i), VRID: 1 + g.IntN(80) + i*80,
-		Priority: map[string]int{self: 1 + g.IntN(254)}, Member: true, Version: 3,
+		Priority: map[string]int{self: 8 + g.IntN(247)}, Member: true, Version: 3,
 		AdvertInterval: time.Duration(5+g.IntN(3995)) * 10 * time.Millisecond,
 		Checksum:       pick(g, ChecksumPlain, ChecksumPseudoHeader),
 		VirtualMAC:     pick(g, VirtualMACAuto, VirtualMACOff, VirtualMAC("02:00:c0:00:02:03")),
@@ -37,7 +37,7 @@ func (g generator) cluster(i int, self string) VirtualCluster {
 	}
 	v.OwnPriority = v.Priority[self]
 	for _, name := range []string{"gw-x", "gw-y"}[:g.IntN(3)] {
-		v.Priority[name] = 1 + g.IntN(254)
+		v.Priority[name] = 8 + g.IntN(247)
 		v.Peers = append(v.Peers, Peer{Node: name, Priority: v.Priority[name]})
 	}
 	if g.IntN(3) == 0 {
@@ -81,7 +81,7 @@ func (g generator) clusterLinks(v *VirtualCluster) {
 	if g.IntN(2) == 0 {
 		v.Heartbeat = Heartbeat{
 			Interface: "hb0", NodeAddr: "${hb}", Port: 1 + g.IntN(65534), FlowSyncPort: 1 + g.IntN(65535),
-			Interval: g.span(minAdvert, maxAdvert), Timeout: g.span(2*maxAdvert, 5*time.Minute),
+			Interval: g.span(minBeat, v.AdvertInterval), Timeout: g.span(2*maxAdvert, 5*time.Minute),
 		}
 		for i := range v.Peers {
 			v.Peers[i].Heartbeat = at(v.Peers[i].Node, "169.254.1.%d", 0)
@@ -104,9 +104,10 @@ func (g generator) clusterLinks(v *VirtualCluster) {
 		}
 	}
 	for range g.IntN(3) {
+		interval := g.span(minPing, time.Minute)
 		v.Pings = append(v.Pings, Ping{
 			Interface: "int0", Hosts: []netip.Addr{netip.MustParseAddr("198.51.100.22"), netip.MustParseAddr("fd00::1")}[:1+g.IntN(2)],
-			Interval: g.span(minPing, time.Minute), Timeout: g.span(minPing, time.Minute), Fall: 1 + g.IntN(100), Rise: 1 + g.IntN(100),
+			Interval: interval, Timeout: g.span(minPing, interval), Fall: 1 + g.IntN(100), Rise: 1 + g.IntN(100),
 		})
 		v.PingSettle = g.span(30*time.Minute, time.Hour)
 	}

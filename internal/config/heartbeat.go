@@ -10,6 +10,7 @@ import (
 const (
 	minAdvert = 50 * time.Millisecond
 	maxAdvert = 40 * time.Second
+	minBeat   = minAdvert / 2
 )
 
 // Heartbeat is a link of the nodes' own on which they tell each other how they
@@ -25,7 +26,7 @@ type Heartbeat struct {
 	Peer netip.Addr
 	// Port is that of UDP, FlowSyncPort that of TCP on the same address.
 	Port, FlowSyncPort int
-	// Interval is the time between two messages, 50ms to 40s, and Timeout how long
+	// Interval is the time between two messages, 25ms to AdvertInterval, and Timeout how long
 	// without one until the peer counts as silent, at least twice that, up to 5m.
 	Interval, Timeout time.Duration
 }
@@ -48,9 +49,9 @@ var heartbeatShape = record[Heartbeat]{
 		key("port", "UDP port of the messages.",
 			func(h *Heartbeat) *int { return &h.Port }, integer(1, 65534)),
 		key("interval", "Time between two messages.",
-			func(h *Heartbeat) *time.Duration { return &h.Interval }, duration(minAdvert, maxAdvert)).otherwise("advert_interval"),
+			func(h *Heartbeat) *time.Duration { return &h.Interval }, duration(minBeat, maxAdvert)).otherwise("half of advert_interval"),
 		key("timeout", "How long without a message until the other node counts as silent, at least twice the interval.",
-			func(h *Heartbeat) *time.Duration { return &h.Timeout }, duration(2*minAdvert, 5*time.Minute)).otherwise("three times the interval"),
+			func(h *Heartbeat) *time.Duration { return &h.Timeout }, duration(2*minBeat, 5*time.Minute)).otherwise("three times the interval"),
 		key("flow_sync_port", "TCP port of flow sync on the same address.",
 			func(h *Heartbeat) *int { return &h.FlowSyncPort }, integer(1, 65535)).otherwise("port + 1"),
 	},

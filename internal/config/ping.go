@@ -14,7 +14,7 @@ type Ping struct {
 	// Hosts are 1 to MaxHosts addresses.
 	Hosts []netip.Addr
 	// Interval is the time between two requests to a host, and Timeout how long
-	// each waits for its answer, 50ms to 1m both.
+	// each waits for its answer, 50ms to 1m both, and at most Interval.
 	Interval, Timeout time.Duration
 	// Fall is how many requests in a row a host must fail to answer until it counts
 	// as silent, Rise how many it must answer for the reverse, 1 to 100.

@@ -107,21 +107,15 @@ func (g *gateway) launch() {
 // is active.
 func (all *gateways) start() {
 	all.t.Helper()
-	want := make([]string, len(all.each))
+	want := slices.Repeat([]string{"off"}, len(all.each))
 	for i, g := range all.each {
-		want[i] = "off"
+		g.launch()
+		want[i] = "backup"
 		if i == 0 {
 			want[i] = "active"
 		}
-		g.launch()
-		if i == 0 {
-			all.want(want...)
-		}
+		all.want(want...)
 	}
-	for i := range want[1:] {
-		want[1+i] = "backup"
-	}
-	all.want(want...)
 }
 
 // stop ends sluice in order.
