@@ -18,6 +18,8 @@ type Namespace struct {
 	name  string
 	named bool
 	id    nsID
+	// borrowed is one that others made, and end.
+	borrowed bool
 
 	// mu guards what Close takes away. It is held while a thread enters, so
 	// that the descriptor cannot become another file's under it, but not while
@@ -63,29 +65,48 @@ func New(name string) (*Namespace, error) {
 
 // adopt fills n from the namespace that the calling thread is in.
 func (n *Namespace) adopt() error {
-	const self = "/proc/thread-self/ns/net"
-	var err error
-	if n.file, err = os.Open(self); err != nil {
-		return fmt.Errorf("open the new namespace: %v", err)
-	}
-	if n.id, err = nsIDOf(self); err != nil {
-		return fmt.Errorf("identify the new namespace: %v", err)
+	if err := n.hold(); err != nil {
+		return err
 	}
 	if n.name == "" {
 		n.name = fmt.Sprintf("net-%d", n.id.ino)
 	} else {
-		if err := register(n.name, self); err != nil {
+		if err := register(n.name, ownNamespace); err != nil {
 			return err
 		}
 		n.named = true
-	}
-	if n.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return fmt.Errorf("open netlink in namespace %q: %v", n.name, err)
 	}
 	if err := calm(); err != nil {
 		return fmt.Errorf("prepare namespace %q: %v", n.name, err)
 	}
 	return n.Up("lo")
+}
+
+const ownNamespace = "/proc/thread-self/ns/net"
+
+// hold opens the namespace that the calling thread is in.
+func (n *Namespace) hold() (err error) {
+	if n.file, err = os.Open(ownNamespace); err != nil {
+		return fmt.Errorf("open the namespace: %v", err)
+	}
+	if n.id, err = nsIDOf(ownNamespace); err != nil {
+		return fmt.Errorf("identify the namespace: %v", err)
+	}
+	if n.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return fmt.Errorf("open netlink in the namespace: %v", err)
+	}
+	return nil
+}
+
+// Here returns the namespace that the calling process was started in, for a
+// program that [Namespace.Command] runs. Close lets go of it and ends nobody.
+func Here() (*Namespace, error) {
+	n := &Namespace{borrowed: true}
+	if err := onThread(func() error { return nil }, n.hold); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.name = fmt.Sprintf("net-%d", n.id.ino)
+	return n, nil
 }
 
 // Name returns the namespace's name; one without a name has an invented one, for
@@ -151,7 +172,7 @@ func (n *Namespace) Close() error {
 	n.mu.Unlock()
 
 	var errs []error
-	if n.file != nil {
+	if n.file != nil && !n.borrowed {
 		errs = append(errs, endProcesses(n.id))
 	}
 	for _, fn := range slices.Backward(closers) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -115,30 +116,39 @@ func (o ours) start(ctx context.Context, s *side) error {
 	return nil
 }
 
-// ready asks whether all VIPs have a state: it took part in an election.
+// ready asks whether the gateway takes part in an election.
 func (o ours) ready(ctx context.Context, s *side) error {
 	cmd := s.Command(ctx, o.program, "--socket", filepath.Join(s.dir, "sock"), "show", "vips", "--json")
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("ask for VIPs: %v", err)
 	}
-	return allSettled(out)
+	return takesPart(out)
 }
 
-// allSettled reads the answer of "show vips --json".
-func allSettled(answer []byte) error {
+// takesPart reads the answer of "show vips --json": each virtual cluster has a
+// role, and a backup has the flows of its peers.
+func takesPart(answer []byte) error {
 	var a struct {
-		VIPs []struct{ Addr, State string } `json:"vips"`
+		Clusters []struct {
+			Name, State, Reason string
+			Sync                []struct{ Peer, Direction, State string }
+		} `json:"virtual_clusters"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
 		return fmt.Errorf("read VIPs: %v", err)
 	}
-	if len(a.VIPs) == 0 {
-		return fmt.Errorf("it shows no VIPs")
+	if len(a.Clusters) == 0 {
+		return errors.New("it shows no virtual cluster")
 	}
-	for _, v := range a.VIPs {
-		if v.State != "active" && v.State != "backup" {
-			return fmt.Errorf("VIP %s is %q", v.Addr, v.State)
+	for _, c := range a.Clusters {
+		if c.State != "active" && c.State != "backup" {
+			return fmt.Errorf("virtual cluster %s is %q: %s", c.Name, c.State, c.Reason)
+		}
+		for _, s := range c.Sync {
+			if c.State == "backup" && s.State != "synced" {
+				return fmt.Errorf("flow sync %s of %s is %q", s.Direction, s.Peer, s.State)
+			}
 		}
 	}
 	return nil

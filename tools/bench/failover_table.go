@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,9 +18,20 @@ func tableFailover(subjects []trial, samples [][]outcome, connections int) figur
 		"connections end at HAProxy on the gateway where keepalived moves the VIP, and at the backend where sluice does",
 	}}
 	for i, s := range subjects {
+		t.Notes = append(t.Notes, firstLost(s, samples[i])...)
 		t.Rows = append(t.Rows, rowFailover(s, samples[i], keepalivedOf(subjects, samples, s), connections))
 	}
 	return t
+}
+
+// firstLost tells what became of a connection where that is for the product to
+// answer for: at HAProxy all are known to end.
+func firstLost(s trial, got []outcome) []string {
+	i := slices.IndexFunc(got, func(o outcome) bool { return o.lost > 0 })
+	if i < 0 || s.name() != sluiceName {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s, %s at %v: connections were lost, the first by: %s", s.name(), s.fault.name, s.interval, got[i].why)}
 }
 
 // keepalivedOf are the outcomes of keepalived in the same case, nil where there

@@ -57,6 +57,13 @@ func TestTableFailover(t *testing.T) {
 			t.Errorf("row %d: ratio %v, want %v", i, got, want)
 		}
 	}
+	if notes := strings.Join(table.Notes, "\n"); strings.Contains(notes, "were lost") {
+		t.Errorf("nothing was lost, but: %s", notes)
+	}
+	cut := tableFailover(subjects[:2], [][]outcome{{{lost: 1, why: "of old age"}}, {{}, {lost: 2, why: "session 3: EOF"}}}, 20)
+	if notes := strings.Join(cut.Notes, "\n"); !strings.Contains(notes, "sluice, graceful at 1s: connections were lost, the first by: session 3: EOF") || strings.Contains(notes, "old age") {
+		t.Errorf("what was lost is told as: %s", notes)
+	}
 	if f, _ := table.Rows[0].Figure("returned"); f.Median() != 0.5 {
 		t.Errorf("one of two returned, the share is %v", f.Median())
 	}
@@ -65,14 +72,16 @@ func TestTableFailover(t *testing.T) {
 	}
 }
 
-func TestAllSettled(t *testing.T) {
+func TestTakesPart(t *testing.T) {
 	for answer, want := range map[string]string{
-		`{"vips":[{"addr":"192.0.2.3","state":"active"},{"addr":"10.0.2.3","state":"backup"}]}`: "",
-		`{"vips":[{"addr":"192.0.2.3","state":"active"},{"addr":"10.0.2.3","state":"init"}]}`:   `VIP 10.0.2.3 is "init"`,
-		`{"vips":[]}`: "no VIPs",
-		`{`:           "read VIPs",
+		`{"virtual_clusters":[{"name":"edge","state":"active","sync":[{"peer":"gw-b","state":"connecting"}]}]}`:                   "",
+		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"synced"}]}]}`:      "",
+		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"snapshot"}]}]}`:    `flow sync in of gw-a is "snapshot"`,
+		`{"virtual_clusters":[{"name":"edge","state":"active"},{"name":"inner","state":"fault","reason":"int0 has no carrier"}]}`: `inner is "fault": int0 has no carrier`,
+		`{"virtual_clusters":[]}`: "no virtual cluster",
+		`{`:                       "read VIPs",
 	} {
-		err := allSettled([]byte(answer))
+		err := takesPart([]byte(answer))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", answer, err, want)
 		}

@@ -23,6 +23,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run is the program: exit code 0, 1 for what failed, 2 for what was not
 // understood.
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "fault" {
+		return runFault(args[1:], stdout, stderr)
+	}
 	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return 2
@@ -48,28 +51,42 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// world is a lab of one gateway or of several.
+type world interface {
+	up(context.Context) error
+	prove(context.Context) error
+	watch(context.Context, io.Writer) error
+	down() error
+	// place is the directory, or "" where there was none yet.
+	place() string
+}
+
 // runLab brings the lab up, proves it, shows it, and takes it down whatever
 // happened before. It returns what failed, and what could not be taken down.
 func runLab(ctx context.Context, o options, stdout io.Writer) (failed, left error) {
-	l := &lab{options: o, report: report{stdout}}
-	failed = l.live(ctx, stdout)
-	left = l.down()
-	if left == nil && l.site != nil {
-		l.report.line("gone", "namespaces, processes and %s are removed", l.site.dir)
+	r := report{stdout}
+	var w world = &lab{options: o, report: r}
+	if o.gateways > 1 {
+		w = &cluster{options: o, report: r}
+	}
+	failed = live(ctx, w, o.once, stdout)
+	left = w.down()
+	if left == nil && w.place() != "" {
+		r.line("gone", "namespaces, processes and %s are removed", w.place())
 	}
 	return failed, left
 }
 
 // live is the lab from its first namespace to Ctrl-C, or to its first failure.
-func (l *lab) live(ctx context.Context, stdout io.Writer) error {
-	if err := l.up(ctx); err != nil {
+func live(ctx context.Context, w world, once bool, stdout io.Writer) error {
+	if err := w.up(ctx); err != nil {
 		return err
 	}
-	if err := l.prove(ctx); err != nil {
+	if err := w.prove(ctx); err != nil {
 		return err
 	}
-	if l.once {
+	if once {
 		return nil
 	}
-	return l.watch(ctx, stdout)
+	return w.watch(ctx, stdout)
 }

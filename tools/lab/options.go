@@ -19,6 +19,8 @@ type options struct {
 	// name begins the names of its namespaces and ends that of its directory.
 	name     string
 	backends int
+	// gateways is their number; more than one stand in for each other.
+	gateways int
 	// mode and clientAddress are the words of the settings.
 	mode, clientAddress string
 	// sluice is the absolute path of the program under show.
@@ -43,11 +45,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f := flag.NewFlagSet("lab", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.Usage = func() {
-		fmt.Fprintln(stderr, "usage: lab [options]\n\nBrings up a client, a gateway and SSH backends on this machine. Options:")
+		fmt.Fprintln(stderr, "usage: lab [options]\n       lab fault [--name NAME] "+faultUsage+
+			"\n\nBrings up a client, a gateway and SSH backends on this machine. Options:")
 		f.PrintDefaults()
 	}
 	f.BoolVar(&o.once, "once", false, "prove it and end; exit 0 only if login, counters and drain came out right")
 	f.IntVar(&o.backends, "backends", 3, "`number` of backends, 2 to 200")
+	f.IntVar(&o.gateways, "gateways", 1, "`number` of gateways, 1 to 3; two or three share the VIPs")
 	f.StringVar(&o.mode, "mode", "nat", "`mode` of the services: nat or dsr")
 	f.StringVar(&o.clientAddress, "client-address", "hide", "what a nat backend sees: hide or keep")
 	f.StringVar(&o.name, "name", "lab", "`name` of the lab, of which several may run beside each other")
@@ -73,16 +77,16 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("unexpected %q; lab takes options only", rest[0])
 	case o.backends < 2 || o.backends > 200:
 		return fmt.Errorf("--backends %d: choose 2 to 200; a drain needs a second one", o.backends)
+	case o.gateways < 1 || o.gateways > 3:
+		return fmt.Errorf("--gateways %d: choose 1 to 3", o.gateways)
 	case !slices.Contains([]string{"nat", "dsr"}, o.mode):
 		return fmt.Errorf("--mode %q: choose nat or dsr", o.mode)
 	case !slices.Contains([]string{"hide", "keep"}, o.clientAddress):
 		return fmt.Errorf("--client-address %q: choose hide or keep", o.clientAddress)
 	case o.mode == "dsr" && o.clientAddress != "hide":
 		return errors.New("--client-address is for nat; a dsr backend always sees the client")
-	case !names.MatchString(o.name):
-		return fmt.Errorf("--name %q: at most 20 small letters, digits and dashes", o.name)
 	}
-	return nil
+	return nameFault(o.name)
 }
 
 // findSluice returns an absolute path: the program starts itself again.

@@ -14,12 +14,12 @@ func TestParseOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	o, err := parseOptions([]string{"--sluice", self}, io.Discard)
-	want := options{name: "lab", backends: 3, mode: "nat", clientAddress: "hide", sluice: self, settle: settleTime}
+	want := options{name: "lab", gateways: 1, backends: 3, mode: "nat", clientAddress: "hide", sluice: self, settle: settleTime}
 	if err != nil || o != want {
 		t.Errorf("defaults are %+v (%v), want %+v", o, err, want)
 	}
-	o, err = parseOptions([]string{"--once", "--built-in", "--name=x-1", "--backends", "7", "--mode", "dsr", "--sluice", self}, io.Discard)
-	want = options{once: true, builtIn: true, name: "x-1", backends: 7, mode: "dsr", clientAddress: "hide", sluice: self, settle: settleTime}
+	o, err = parseOptions([]string{"--once", "--built-in", "--name=x-1", "--gateways", "3", "--backends", "7", "--mode", "dsr", "--sluice", self}, io.Discard)
+	want = options{once: true, builtIn: true, name: "x-1", gateways: 3, backends: 7, mode: "dsr", clientAddress: "hide", sluice: self, settle: settleTime}
 	if err != nil || o != want {
 		t.Errorf("options are %+v (%v), want %+v", o, err, want)
 	}
@@ -31,6 +31,8 @@ func TestParseOptions(t *testing.T) {
 		"operand":         {[]string{"up"}, `unexpected "up"`},
 		"one backend":     {[]string{"--backends", "1"}, "second one"},
 		"many backends":   {[]string{"--backends", "201"}, "2 to 200"},
+		"no gateway":      {[]string{"--gateways", "0"}, "1 to 3"},
+		"many gateways":   {[]string{"--gateways", "4"}, "1 to 3"},
 		"mode":            {[]string{"--mode", "ipip"}, "nat or dsr"},
 		"client address":  {[]string{"--client-address", "proxy_v2"}, "hide or keep"},
 		"keep in dsr":     {[]string{"--mode", "dsr", "--client-address", "keep"}, "is for nat"},

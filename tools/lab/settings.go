@@ -66,7 +66,7 @@ func (l *lab) writeSettings() (string, error) {
 	err := settingsFile.Execute(&text, map[string]any{
 		"Name": l.name, "Dir": l.site.dir, "Sluice": l.options.sluice,
 		"Outside": nettest.OutsideLink, "Inside": nettest.InsideLink,
-		"Mode": l.mode, "ClientAddress": l.clientAddress, "Services": l.services(),
+		"Mode": l.mode, "ClientAddress": l.clientAddress, "Services": services(l.vips(), l.network.Backends),
 	})
 	if err != nil {
 		return "", fmt.Errorf("write settings: %v", err)
@@ -76,23 +76,4 @@ func (l *lab) writeSettings() (string, error) {
 		return "", fmt.Errorf("write settings: %v", err)
 	}
 	return path, nil
-}
-
-// services are one of each family. A backend's name is its label, of IPv6 with
-// "-v6": another address is another backend, and names are unique.
-func (l *lab) services() []serviceSettings {
-	var services []serviceSettings
-	for _, vip := range l.vips() {
-		s := serviceSettings{Name: "login", Listen: vip}
-		suffix := ""
-		if vip.Addr().Is6() {
-			s.Name, suffix = "login-v6", "-v6"
-		}
-		for _, b := range l.network.Backends {
-			addr := netip.AddrPortFrom(b.Addr.Like(vip.Addr()), sshPort)
-			s.Backends = append(s.Backends, backendSettings{b.Label + suffix, addr})
-		}
-		services = append(services, s)
-	}
-	return services
 }

@@ -28,10 +28,13 @@ type site struct {
 	lock      *os.File
 }
 
+// dirOf is where the lab of a name has its directory.
+func dirOf(name string) string { return filepath.Join(runDir, "sluice-"+name) }
+
 // openSite takes the site for this process. What a dead lab of the same name
 // left is removed first, and swept says so.
 func openSite(name string) (s *site, swept bool, err error) {
-	s = &site{name: name, dir: filepath.Join(runDir, "sluice-"+name)}
+	s = &site{name: name, dir: dirOf(name)}
 	made, err := s.acquire()
 	if err != nil {
 		return nil, false, err
@@ -46,6 +49,14 @@ func openSite(name string) (s *site, swept bool, err error) {
 		return nil, false, errors.Join(fmt.Errorf("write process number: %v", err), s.close())
 	}
 	return s, !made, nil
+}
+
+// at is the directory; there is none without a site.
+func (s *site) at() string {
+	if s == nil {
+		return ""
+	}
+	return s.dir
 }
 
 func (s *site) file(name string) string { return filepath.Join(s.dir, name) }
@@ -118,7 +129,7 @@ func (s *site) sweepNamespaces() error {
 	if err != nil {
 		return err
 	}
-	ours := regexp.MustCompile(`^` + s.name + `-(client|gw|switch|b[0-9]+)$`)
+	ours := regexp.MustCompile(`^` + s.name + `-(client|gw(-[abc])?|switch|router|ext|int|hb|b[0-9]+)$`)
 	var errs []error
 	for _, name := range all {
 		if ours.MatchString(name) {

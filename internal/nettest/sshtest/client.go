@@ -40,7 +40,8 @@ func NewClient(n *nettest.Namespace, dir string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{ns: n, dir: dir, key: key, trusted: make(map[netip.AddrPort][]ssh.PublicKey)}
+	c := bareClient(n, key)
+	c.dir = dir
 	// Not being installed is fine: then the built-in one does it.
 	c.program, _ = nettest.FindProgram("ssh")
 	files := []error{
@@ -52,6 +53,11 @@ func NewClient(n *nettest.Namespace, dir string) (*Client, error) {
 		return nil, fmt.Errorf("write ssh client's files: %v", err)
 	}
 	return c, nil
+}
+
+// bareClient is a built-in one without files.
+func bareClient(n *nettest.Namespace, key Key) *Client {
+	return &Client{ns: n, key: key, trusted: make(map[netip.AddrPort][]ssh.PublicKey)}
 }
 
 // UseBuiltIn makes the built-in client log in although ssh is installed. To be

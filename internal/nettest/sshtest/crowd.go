@@ -86,8 +86,10 @@ func NewCrowd(ctx context.Context, open Opener, o CrowdOptions) (*Crowd, error) 
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	for _, m := range c.members[:min(o.Moving, o.Sessions)] {
-		c.tasks.Go(func() { c.move(m) })
+	moving := min(o.Moving, o.Sessions)
+	for i, m := range c.members[:moving] {
+		// Not all at the same moment.
+		c.tasks.Go(func() { c.move(m, c.options.Every*time.Duration(i)/time.Duration(moving)) })
 	}
 	return c, nil
 }
@@ -106,7 +108,14 @@ func newMember(ctx context.Context, open Opener, number int) (*member, error) {
 }
 
 // move exchanges blocks until the session breaks or the crowd is closed.
-func (c *Crowd) move(m *member) {
+func (c *Crowd) move(m *member, after time.Duration) {
+	first := time.NewTimer(after)
+	defer first.Stop()
+	select {
+	case <-c.stop:
+		return
+	case <-first.C:
+	}
 	tick := time.NewTicker(c.options.Every)
 	defer tick.Stop()
 	for {

@@ -25,6 +25,10 @@ func NewKey() (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("make key: %v", err)
 	}
+	return keyOf(private)
+}
+
+func keyOf(private ed25519.PrivateKey) (Key, error) {
 	signer, err := ssh.NewSignerFromSigner(private)
 	if err != nil {
 		return Key{}, fmt.Errorf("make key: %v", err)
@@ -40,9 +44,31 @@ func (k Key) Public() ssh.PublicKey { return k.pair.signer.PublicKey() }
 
 // write saves the private half as OpenSSH wants it: unreadable for others.
 func (k Key) write(path string) error {
-	block, err := ssh.MarshalPrivateKey(k.pair.private, "sluice test")
+	text, err := k.pem()
 	if err != nil {
 		return fmt.Errorf("write key %q: %v", path, err)
 	}
-	return os.WriteFile(path, pem.EncodeToMemory(block), 0o600)
+	return os.WriteFile(path, []byte(text), 0o600)
+}
+
+// pem is the private half as OpenSSH writes it.
+func (k Key) pem() (string, error) {
+	block, err := ssh.MarshalPrivateKey(k.pair.private, "sluice test")
+	if err != nil {
+		return "", fmt.Errorf("write key: %v", err)
+	}
+	return string(pem.EncodeToMemory(block)), nil
+}
+
+// parseKey undoes pem.
+func parseKey(text string) (Key, error) {
+	private, err := ssh.ParseRawPrivateKey([]byte(text))
+	if err != nil {
+		return Key{}, fmt.Errorf("read key: %v", err)
+	}
+	ed, ok := private.(*ed25519.PrivateKey)
+	if !ok {
+		return Key{}, fmt.Errorf("read key: it is a %T", private)
+	}
+	return keyOf(*ed)
 }

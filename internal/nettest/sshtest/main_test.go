@@ -15,7 +15,10 @@ import (
 	"sluice/internal/nettest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	CrowdMain()
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	local4 = netip.MustParseAddrPort("127.0.0.1:22")

@@ -156,3 +156,30 @@ func TestProbeAndWitness(t *testing.T) {
 func announce(g *nettest.ClusterGateway, vip netip.Addr) error {
 	return Ask(g.Namespace, nettest.OutsideLink, vip, vip)
 }
+
+// An answer to who asked says that its sender owns the VIP; a question does not,
+// nor does an announcement, which is one of a former owner as well.
+func TestLookAtARP(t *testing.T) {
+	vip, asker := netip.MustParseAddr("192.0.2.3"), netip.MustParseAddr("192.0.2.254")
+	arp := func(operation byte, sender, target netip.Addr) []byte {
+		frame := make([]byte, 14+28)
+		frame[12], frame[13] = 8, 6
+		frame[14+7] = operation
+		copy(frame[14+14:], sender.AsSlice())
+		copy(frame[14+24:], target.AsSlice())
+		return frame
+	}
+	for name, tt := range map[string]struct {
+		frame []byte
+		want  bool
+	}{
+		"answer":           {arp(2, vip, asker), true},
+		"question":         {arp(1, vip, asker), false},
+		"announcement":     {arp(2, vip, vip), false},
+		"another's answer": {arp(2, asker, vip), false},
+	} {
+		if s, ok := look(tt.frame, vip); ok != tt.want || ok && !s.arp {
+			t.Errorf("%s: %v", name, ok)
+		}
+	}
+}
