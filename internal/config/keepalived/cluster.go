@@ -49,6 +49,10 @@ func (w *writer) nameNodes() {
 		w.gateways = append(w.gateways, c.name)
 	}
 	if len(w.nodes) == 1 {
+		other := other
+		if w.gateways[0] == other {
+			other += "-2"
+		}
 		w.gateways = append(w.gateways, other)
 		w.note(position{file: w.nodes[0].node.File, line: 1, column: 1},
 			"the other gateway, %s, is not known: give its file as --node NAME=FILE, or put its name and values where ~ is", other)

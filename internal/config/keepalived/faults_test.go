@@ -205,3 +205,20 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("a control character got through:\n%q", got.Settings)
 	}
 }
+
+// TestNamesOfGateways: each gateway has one of its own.
+func TestNamesOfGateways(t *testing.T) {
+	const text = "global_defs {\n router_id other-gateway\n}\nvrrp_instance x {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress { 192.0.2.3 }\n}"
+	node := one(text)[0]
+	node.Name = ""
+	got, err := Import([]Node{node})
+	if err != nil || !strings.Contains(string(got.Settings), "priority: {other-gateway: 100, other-gateway-2: ~}") {
+		t.Errorf("got %v\n%s", err, got.Settings)
+	}
+	again := one(text)[0]
+	again.Name = "other-gateway"
+	want := []string{`f: "other-gateway" is the name of another gateway, too; give each one of its own`}
+	if diff := cmp.Diff(want, faultsOf(t, []Node{node, again})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -51,6 +51,11 @@ func Import(nodes []Node) (*Imported, error) {
 	for i, n := range nodes {
 		read[i] = readNode(n)
 		faults.List = append(faults.List, read[i].faults...)
+		for _, before := range read[:i] {
+			if before.name == read[i].name {
+				faults.List = append(faults.List, &config.Fault{File: shown(n.File), Problem: quote(before.name) + " is the name of another gateway, too", Remedy: "give each one of its own"})
+			}
+		}
 	}
 	if len(faults.List) > 0 {
 		return nil, &faults
