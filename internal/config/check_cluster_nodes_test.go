@@ -45,7 +45,7 @@ func TestK4SameInterfaces(t *testing.T) {
 		{"of the heartbeat and of pings", nodes("") + "[{addr: 192.0.2.3, interface: ext0}], pings: [{interface: »'${in}', hosts: [10.0.2.1]}], heartbeat: {interface: »'${ext}', addr: 10.9.9.1}}]", []string{
 			v + "pings[0].interface: uses ${in}, which nodes.gw-b does not define; define it there",
 			v + "heartbeat.interface: uses ${ext}, which nodes.gw-b does not define; define it there"}},
-		{"of own addresses", "nodes: {gw-a: {in: int0, a: 10.0.2.1}, gw-b: {a: 10.0.2.2}}\nvirtual_clusters: [{vrid: 1, priority: {gw-a: 2, gw-b: 1}, " +
+		{"of own addresses", "nodes: {gw-a: {in: int0, a: 10.0.2.1}, gw-b: {a: 10.0.2.2}}\nvirtual_clusters: [{vrid: 1, priority: {gw-a: 20, gw-b: 10}, " +
 			"vips: [{addr: 10.0.2.3/24, interface: int0}], addrs: [{interface: »'${in}', addr: '${a}'}]}]",
 			[]string{v + "addrs[0].interface: uses ${in}, which nodes.gw-b does not define; define it there"}},
 	} {
