@@ -50,6 +50,9 @@ func TestAStaleTermIsRefused(t *testing.T) {
 		if len(a.send(c).Clusters) != 0 || !a.saw(EventStopped) {
 			t.Errorf("it did not stop: %+v", a.send(c))
 		}
+		if got := c.receive(a).Clusters; len(got) != 0 {
+			t.Errorf("the other was not told: %+v", got)
+		}
 	})
 }
 

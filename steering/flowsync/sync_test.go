@@ -248,7 +248,7 @@ func TestSettingsThatDiffer(t *testing.T) {
 	})
 }
 
-// Lag is seen at both ends, and ends being synced.
+// Silence ends being synced, though the connection is still there.
 func TestLag(t *testing.T) {
 	pair(t, func(r *rig, a, b *node) {
 		a.table.put(flow(1, 1))
@@ -256,16 +256,35 @@ func TestLag(t *testing.T) {
 		if !b.sync.Synced("edge") {
 			t.Fatal("not synced")
 		}
-		a.stop() // it says nothing more
-		settle(syncedLag / 2)
-		a.stop = func() {}
-		settle(syncedLag)
+		end := r.net.stall(b.addr)
+		a.put(flow(2, 1))
+		settle(2 * syncedLag)
 		st := b.sync.Status().Clusters[0]
-		if st.Synced || b.sync.Synced("edge") || !b.saw(EventUnsynced) {
+		if st.Synced || b.sync.Synced("edge") || st.From != "gw-a" || !b.saw(EventUnsynced) {
 			t.Errorf("still synced: %+v", st)
 		}
-		if b.table.len() != 1 {
-			t.Error("the copy is gone with who sent it")
+		if lag := a.send(b).Lag; lag < syncedLag {
+			t.Errorf("the sender sees a lag of %v", lag)
+		}
+		end()
+		settle(time.Second)
+		if !b.sync.Synced("edge") || a.send(b).Connects != 1 {
+			t.Errorf("%+v", b.sync.Status())
+		}
+		r.same(a, b)
+	})
+}
+
+// The copy outlives who sent it.
+func TestTheCopyStays(t *testing.T) {
+	pair(t, func(r *rig, a, b *node) {
+		a.table.put(flow(1, 1))
+		settle(time.Second)
+		a.stop()
+		a.stop = func() {}
+		settle(time.Minute)
+		if b.sync.Synced("edge") || b.table.len() != 1 {
+			t.Errorf("%d flows, %+v", b.table.len(), b.sync.Status())
 		}
 	})
 }
