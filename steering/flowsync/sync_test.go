@@ -1,8 +1,10 @@
 package flowsync
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -219,6 +221,65 @@ func TestAStalledPeerHoldsUpNobody(t *testing.T) {
 		end()
 		settle(10 * time.Second)
 		r.same(a, b)
+	})
+}
+
+// roomy takes all that is written and passes it on as it can.
+type roomy struct {
+	net.Conn
+	queue chan []byte
+}
+
+func newRoomy(c net.Conn) net.Conn {
+	r := &roomy{Conn: c, queue: make(chan []byte, 1<<16)}
+	go func() {
+		for p := range r.queue {
+			if _, err := c.Write(p); err != nil {
+				break
+			}
+		}
+	}()
+	return r
+}
+
+func (r *roomy) Write(p []byte) (int, error) {
+	r.queue <- bytes.Clone(p)
+	return len(p), nil
+}
+
+func (r *roomy) SetWriteDeadline(time.Time) error { return nil }
+func (r *roomy) SetDeadline(t time.Time) error    { return r.SetReadDeadline(t) }
+
+// A peer that is slow is not sent more of a snapshot than fits the window, so
+// that a change never stands behind all of it.
+func TestTheWindow(t *testing.T) {
+	pair(t, func(r *rig, a, b *node) {
+		r.roles(-1, 1)
+		var queues []chan []byte
+		r.net.between = func(c net.Conn) net.Conn {
+			roomy := newRoomy(c).(*roomy)
+			queues = append(queues, roomy.queue)
+			return roomy
+		}
+		r.net.sever(a.addr, b.addr, false)
+		settle(time.Second)
+		end := r.net.stall(b.addr)
+		a.table.put(flows(0, 60_000)...)
+		r.roles(0, 1)
+		settle(2 * time.Second)
+		if n := a.send(b).Clusters[0].Sent; n == 0 || n > (window+1)*1024 {
+			t.Errorf("%d flows were sent", n)
+		}
+		end()
+		settle(2 * time.Second)
+		r.same(a, b)
+		a.stop()
+		a.stop = func() {}
+		b.stop()
+		b.stop = func() {}
+		for _, q := range queues {
+			close(q)
+		}
 	})
 }
 
