@@ -183,8 +183,16 @@ func TestLostChanges(t *testing.T) {
 		a.table.put(flow(20, 1))
 		a.table.drop(key(1))
 		a.sync.Lost()
+		time.Sleep(time.Millisecond)
+		if a.send(b).Lag == 0 {
+			t.Error("nothing seems to wait")
+		}
 		settle(time.Second)
 		r.same(a, b)
+		time.Sleep(flushEach / 2)
+		if lag := a.send(b).Lag; lag != 0 {
+			t.Errorf("lag is %v", lag)
+		}
 	})
 }
 
