@@ -192,6 +192,7 @@ func (c *cluster) run(ctx context.Context) {
 			c.machine.Tick(c.awake())
 		}
 		c.carryOut()
+		c.tellRole()
 		timer.Reset(c.maintain(c.d.Now()))
 	}
 }
@@ -281,6 +282,7 @@ func (c *cluster) finish(leave bool) {
 		l.close()
 	}
 	c.beats.close()
+	c.d.roles.remove(c.plan.Name)
 	if err := c.set.Close(leave); err != nil {
 		c.log.Error("VIPs", "error", err)
 	}

@@ -63,6 +63,7 @@ type Daemon struct {
 	host    *address.Host
 	clock   *auth.Clock
 	history *history
+	roles   roles
 
 	mu       sync.Mutex
 	ctx      context.Context

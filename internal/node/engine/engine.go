@@ -21,6 +21,7 @@ import (
 	"sluice/internal/node/links"
 	"sluice/loader"
 	"sluice/steering"
+	"sluice/steering/flowtable"
 	"sluice/steering/guard"
 	"sluice/steering/health"
 	"sluice/steering/nexthop"
@@ -55,6 +56,7 @@ type Engine struct {
 	selection links.Selection
 	dp        *loader.Dataplane
 	flows     int
+	flowTable *flowtable.Table
 	resolver  *nexthop.Resolver
 	checks    *checks
 	table     *steering.Table
@@ -119,7 +121,7 @@ func (e *Engine) open(s *config.Settings) error {
 	if err != nil {
 		return fmt.Errorf("open dataplane: %v", err)
 	}
-	e.flows = flows
+	e.flows, e.flowTable = flows, flowtable.New(e.dp)
 	if recorded {
 		return nil
 	}
@@ -238,6 +240,12 @@ func (e *Engine) resetUnknown(ctx context.Context) error {
 
 // Table is the running table.
 func (e *Engine) Table() *steering.Table { return e.table }
+
+// Flows is the flow table by addresses.
+func (e *Engine) Flows() *flowtable.Table { return e.flowTable }
+
+// EventsLost counts the events of the dataplane that found no room.
+func (e *Engine) EventsLost() (uint64, error) { return e.dp.EventsLost() }
 
 // Guard holds the bans.
 func (e *Engine) Guard() *guard.Guard { return e.guard }
