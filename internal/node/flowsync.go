@@ -30,6 +30,8 @@ type flowSync struct {
 	// dataplane had lost then.
 	running *running
 	lost    uint64
+	// knowing is what the engine was told of unknown flows, if it was.
+	knowing, told bool
 }
 
 // syncPlan is with whom to sync, and where.
@@ -73,6 +75,9 @@ func syncPlanOf(s *config.Settings) syncPlan {
 	}
 	return p
 }
+
+// shared says whether flows are synced with other gateways.
+func shared(s *config.Settings) bool { return len(syncPlanOf(s).Peers) > 0 }
 
 func (p syncPlan) equal(o syncPlan) bool { return reflect.DeepEqual(p, o) }
 
@@ -186,10 +191,11 @@ func (f *flowSync) settle(ctx context.Context, n *node, roles []vip.Role) {
 	}
 	if f.running != now {
 		f.running = now
-		e.Flows().Changed()
 		f.sync.SettingsChanged()
 	}
-	if err := f.sync.SetClusters(clustersOf(now.settings, roles)); err != nil {
+	clusters := clustersOf(now.settings, roles)
+	f.settleUnknown(n, clusters)
+	if err := f.sync.SetClusters(clusters); err != nil {
 		n.notes.set("flowsync", &control.Alarm{Severity: warning, Subject: "flow sync", Text: err.Error(), Hint: "look at virtual_clusters"})
 	}
 }
@@ -230,6 +236,24 @@ func (f *flowSync) begin(ctx context.Context, n *node, e *engine.Engine, plan sy
 	}()
 }
 
+// settleUnknown has packets of unknown flows answered by resets while this gateway
+// has the flows of all virtual clusters: else one may be on its way here. f.mu is
+// held.
+func (f *flowSync) settleUnknown(n *node, clusters []flowsync.Cluster) {
+	known := true
+	for _, c := range clusters {
+		known = known && (c.Active || f.sync.Synced(c.Name))
+	}
+	if f.knowing == known && f.told {
+		return
+	}
+	if err := f.engine.ResetUnknown(known); err != nil {
+		n.log.Error("unknown flows", "error", err)
+		return
+	}
+	f.knowing, f.told = known, true
+}
+
 // end stops it.
 func (f *flowSync) end(n *node) {
 	f.mu.Lock()
@@ -244,7 +268,7 @@ func (f *flowSync) endLocked(n *node) {
 		f.stop()
 		<-f.ended
 	}
-	f.sync, f.engine, f.plan, f.lost = nil, nil, syncPlan{}, 0
+	f.sync, f.engine, f.plan, f.lost, f.told = nil, nil, syncPlan{}, 0, false
 }
 
 // lookForLoss has every peer get a new snapshot when the dataplane lost events.

@@ -17,6 +17,7 @@ import (
 
 // Dataplane is what is needed of the loader's.
 type Dataplane interface {
+	Changes() uint64
 	Services() (map[loader.ServiceID]loader.Service, error)
 	Members() (map[loader.MemberID]loader.Member, error)
 	EachFlow(ctx context.Context, do func([]loader.FlowRecord) error) error
@@ -30,7 +31,7 @@ type Dataplane interface {
 type Table struct {
 	dp Dataplane
 
-	// names is what ids stand for; nil asks the dataplane again.
+	// names is what ids stood for, at a number of changes.
 	names atomic.Pointer[names]
 	mu    sync.Mutex
 }
@@ -40,11 +41,9 @@ var _ flowsync.Table = (*Table)(nil)
 // New returns the table of a dataplane.
 func New(dp Dataplane) *Table { return &Table{dp: dp} }
 
-// Changed says that there may be other services and members now.
-func (t *Table) Changed() { t.names.Store(nil) }
-
 // names are what the ids of a moment stand for, both ways.
 type names struct {
+	changes  uint64
 	services map[loader.ServiceID]loader.Service
 	members  map[loader.MemberID]loader.Member
 	byListen map[netip.AddrPort]loader.ServiceID
@@ -58,12 +57,13 @@ type place struct {
 }
 
 func (t *Table) current() (*names, error) {
-	if n := t.names.Load(); n != nil {
+	changes := t.dp.Changes()
+	if n := t.names.Load(); n != nil && n.changes == changes {
 		return n, nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := &names{byListen: map[netip.AddrPort]loader.ServiceID{}, byAddr: map[place]loader.MemberID{}}
+	n := &names{changes: changes, byListen: map[netip.AddrPort]loader.ServiceID{}, byAddr: map[place]loader.MemberID{}}
 	var err error
 	if n.services, err = t.dp.Services(); err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ import (
 	"sluice/steering/nexthop"
 	"sluice/steering/ring"
 	"sluice/steering/vips"
+	"sluice/vip"
 )
 
 // Options are what an engine starts with.
@@ -42,6 +43,10 @@ type Options struct {
 	// without a service; nil where there is none. Their owner words begin closed
 	// and are the election's.
 	Elected func(*config.Settings) []netip.Addr
+	// Shared says that other gateways may know flows which this one does not: then
+	// whoever knows them says by ResetUnknown whether packets of unknown flows are
+	// answered. nil is as false.
+	Shared func(*config.Settings) bool
 	Log     *slog.Logger
 }
 
@@ -219,7 +224,9 @@ func (e *Engine) run() {
 	e.tasks.Go(func() error { return e.table.Run(ctx) })
 	e.tasks.Go(func() error { e.guard.Run(ctx); return nil })
 	e.tasks.Go(func() error { return e.vips.Run(ctx) })
-	e.tasks.Go(func() error { return e.resetUnknown(ctx) })
+	if e.options.Shared == nil || !e.options.Shared(e.applied) {
+		e.tasks.Go(func() error { return e.resetUnknown(ctx) })
+	}
 	go func() {
 		<-ctx.Done() // stopped, or a task failed
 		e.err = e.tasks.Wait()
@@ -236,6 +243,15 @@ func (e *Engine) resetUnknown(ctx context.Context) error {
 	case <-time.After(resetUnknownAfter):
 		return e.dp.SetResetUnknown(true)
 	}
+}
+
+// ResetUnknown has packets of unknown flows answered by resets some time from now,
+// or no more: for who knows whether this gateway has the flows of the others.
+func (e *Engine) ResetUnknown(known bool) error {
+	if !known {
+		return e.dp.SetResetUnknown(false)
+	}
+	return e.dp.SetResetUnknownFrom(vip.Monotonic() + resetUnknownAfter)
 }
 
 // Table is the running table.
