@@ -55,7 +55,7 @@ func newBeats(c *cluster) (*beats, error) {
 	if len(b.peers) == 0 {
 		return b, nil
 	}
-	key, err := auth.NewKey(p.HeartbeatKey)
+	key, err := auth.NewKey(p.HeartbeatKey.reveal())
 	if err != nil {
 		return nil, fmt.Errorf("heartbeat: %v", err)
 	}

@@ -213,11 +213,12 @@ func (d *Daemon) apply(plan Plan) error {
 
 func (d *Daemon) applyCluster(p Cluster) error {
 	if old := d.clusters[p.Name]; old != nil {
-		if old.plan.equal(p) {
+		old.inform(d)
+		if old.wanted.equal(p) {
 			return nil
 		}
-		if err := old.change(p); err == nil {
-			return nil
+		if old.wanted.changesTo(p) {
+			return old.change(d.ctx, p)
 		}
 		old.end(true)
 		delete(d.clusters, p.Name)
