@@ -85,11 +85,7 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	for _, v := range p.VIPs {
 		c.vips = append(c.vips, v.Addr.Addr())
 	}
-	set, err := d.host.New(addressPlan(p))
-	if err != nil {
-		return nil, err
-	}
-	c.set = set
+	var err error
 	if c.pings, err = newPings(c); err != nil {
 		return nil, err
 	}
@@ -97,6 +93,9 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 		return nil, err
 	}
 	if c.beats, err = newBeats(c); err != nil {
+		return nil, err
+	}
+	if c.set, err = d.host.New(addressPlan(p)); err != nil {
 		return nil, err
 	}
 	c.setNotifier(p)
@@ -240,7 +239,7 @@ func (c *cluster) start(ctx context.Context) {
 	}
 	c.spawn(func() { c.watchLinks(ctx) })
 	c.pings.start(ctx)
-	c.beats.start(ctx)
+	c.beats.open()
 	for _, l := range c.lans {
 		l.open()
 	}

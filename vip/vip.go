@@ -64,6 +64,7 @@ type Daemon struct {
 	clock   *auth.Clock
 	history *history
 	roles   roles
+	hubs    hubs
 
 	mu       sync.Mutex
 	ctx      context.Context
@@ -197,39 +198,51 @@ func (d *Daemon) apply(plan Plan) error {
 			delete(d.clusters, name)
 		}
 	}
+	var fresh []*cluster
 	for _, p := range plan.Clusters {
-		if err := d.applyCluster(p); err != nil {
+		c, err := d.applyCluster(p)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("virtual cluster %q: %v", p.Name, err))
 		}
+		if c != nil {
+			fresh = append(fresh, c)
+		}
 	}
+	// Before anything is taken: what is left of a cluster of another name may have
+	// the same virtual MAC.
 	if swept, err := d.host.Sweep(); err != nil {
 		errs = append(errs, err)
 	} else if len(swept) > 0 {
 		d.Log.Warn("removed what an earlier process left", "what", swept)
 	}
+	for _, c := range fresh {
+		d.running.Go(func() { c.run(d.ctx) })
+	}
 	d.spread()
 	return errors.Join(errs...)
 }
 
-func (d *Daemon) applyCluster(p Cluster) error {
+// applyCluster brings a cluster to its plan, and returns one that is yet to run.
+// What cannot change as it runs begins anew without giving the VIPs up: the new
+// one goes on where the old one stopped, if it can.
+func (d *Daemon) applyCluster(p Cluster) (*cluster, error) {
 	if old := d.clusters[p.Name]; old != nil {
 		old.inform(d)
 		if old.wanted.equal(p) {
-			return nil
+			return nil, nil
 		}
 		if old.wanted.changesTo(p) {
-			return old.change(d.ctx, p)
+			return nil, old.change(d.ctx, p)
 		}
-		old.end(true)
+		old.end(false)
 		delete(d.clusters, p.Name)
 	}
 	c, err := newCluster(d, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.clusters[p.Name] = c
-	d.running.Go(func() { c.run(d.ctx) })
-	return nil
+	return c, nil
 }
 
 // Connected says whether the node process is there to tell how it is.
