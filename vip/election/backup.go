@@ -28,6 +28,8 @@ func (m *Machine) decideBackup(now time.Duration) {
 	switch {
 	case free && (m.ordered || m.best(now)):
 		m.takeGranted(now, because(CauseFree, "the role was free"))
+	case now >= m.silentAt(now) && m.gaveUp.IsValid():
+		m.takeGranted(now, because(CauseFree, "%s gave the role up", m.gaveUp))
 	case now >= m.silentAt(now):
 		m.takeGranted(now, because(CauseSilent, "no active gateway was heard"))
 	default:
@@ -91,6 +93,14 @@ func (m *Machine) downInterval(interval time.Duration) time.Duration {
 // signOfLife puts off the end of silence.
 func (m *Machine) signOfLife(now, interval time.Duration) {
 	m.downAt = max(m.downAt, now+m.downInterval(interval))
+}
+
+// beatOfLife is signOfLife by a heartbeat. An active node's words close three
+// intervals after its last advert, so that half the skew is more than enough here,
+// and a node that dies right after a heartbeat is replaced no later for it than by
+// adverts alone.
+func (m *Machine) beatOfLife(now time.Duration) {
+	m.downAt = max(m.downAt, now+3*m.Interval+Skew(m.advertised(), m.Interval)/2)
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves

@@ -126,6 +126,7 @@ type Machine struct {
 	conflict     bool          // another active node was heard since this one is active
 	conflictAt   time.Duration // when that was last answered
 	freed        bool          // the active node gave its role up, and nobody was heard to have it
+	gaveUp       netip.Addr    // who gave its role up by an advert, and nobody was heard since
 	looked       time.Duration // when it decided last
 	downAt       time.Duration // when silence means that nobody is active
 
@@ -241,7 +242,7 @@ func (m *Machine) decide(now time.Duration) {
 	if m.state == Backup && now-m.looked > m.Interval {
 		// It was stopped itself: silence proves nothing, and what it knew is old.
 		m.signOfLife(now, m.Interval)
-		m.freed, m.claiming = false, claim{}
+		m.freed, m.gaveUp, m.claiming = false, netip.Addr{}, claim{}
 	}
 	m.looked = now
 	switch m.state {
@@ -319,7 +320,7 @@ func (m *Machine) become(now time.Duration, to State, reason Reason) {
 // before anybody is told: who hears of it may send at once.
 func (m *Machine) take(now time.Duration, reason Reason) {
 	m.term++
-	m.resigned, m.ordered, m.yielding, m.freed = false, false, false, false
+	m.resigned, m.ordered, m.yielding, m.freed, m.gaveUp = false, false, false, false, netip.Addr{}
 	m.until = m.deadline(now)
 	m.emit(Effect{Kind: Take, Until: m.until, Term: m.term})
 	m.become(now, Active, reason)
@@ -333,7 +334,7 @@ func (m *Machine) leave(now time.Duration, to State, reason Reason, aloud bool) 
 	m.emit(Effect{Kind: Leave})
 	m.until = 0
 	m.resigned = aloud
-	m.freed = false
+	m.freed, m.gaveUp = false, netip.Addr{}
 	m.downAt = now + m.downInterval(m.Interval)
 	for i := range m.segments {
 		m.segments[i].heard = false
