@@ -91,6 +91,12 @@ func (g *gateway) write() {
 func (g *gateway) launch() {
 	g.all.t.Helper()
 	g.write()
+	g.run()
+}
+
+// run is launch with the settings that are there.
+func (g *gateway) run() {
+	g.all.t.Helper()
 	cmd := g.Command(context.Background(), binary, "run", "-c", g.file())
 	cmd.Stdout, cmd.Stderr = g.log, g.log
 	cmd.SysProcAttr.Pdeathsig = 0
