@@ -95,12 +95,11 @@ func (m *Machine) signOfLife(now, interval time.Duration) {
 	m.downAt = max(m.downAt, now+m.downInterval(interval))
 }
 
-// beatOfLife is signOfLife by a heartbeat. An active node's words close three
-// intervals after its last advert, so that half the skew is more than enough here,
-// and a node that dies right after a heartbeat is replaced no later for it than by
-// adverts alone.
+// beatOfLife is signOfLife by a heartbeat. The sender may have sent another advert
+// until its next heartbeat was due, unheard here, and its words stay open for three
+// intervals after that.
 func (m *Machine) beatOfLife(now time.Duration) {
-	m.downAt = max(m.downAt, now+3*m.Interval+Skew(m.advertised(), m.Interval)/2)
+	m.downAt = max(m.downAt, now+m.BeatInterval+3*m.Interval)
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves
