@@ -2,7 +2,7 @@ package vip
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -41,12 +41,15 @@ type cluster struct {
 	node, program string
 	generation    uint64
 
-	machine  *election.Machine
-	set      *address.Set
-	lans     []*lan
-	beats    *beats
-	pings    *pings
-	notifier *notify.Notifier
+	machine *election.Machine
+	set     *address.Set
+	lans    []*lan
+	beats   *beats
+	pings   *pings
+	// ctx is that of the loop, for what begins later.
+	ctx          context.Context
+	notifier     *notify.Notifier
+	stopNotifier context.CancelFunc
 
 	inbox   chan func(now time.Duration)
 	lost    atomic.Uint64
@@ -92,9 +95,6 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	}
 	if c.beats, err = newBeats(c); err != nil {
 		return nil, err
-	}
-	if len(p.Notify) > 0 {
-		c.notifier = notify.New(p.Notify, p.NotifyTimeout, d.Start, func(err error) { c.log.Error("notify", "error", err) })
 	}
 	c.machine = election.New(electionConfig(d, p))
 	c.machine.Remember(d.history.term(p.Name))
@@ -241,10 +241,25 @@ func (c *cluster) start(ctx context.Context) {
 	for _, l := range c.lans {
 		l.open()
 	}
-	if c.notifier != nil {
-		c.spawn(func() { c.notifier.Run(ctx) })
-	}
+	c.ctx = ctx
+	c.startNotifier()
 	c.carryOut()
+}
+
+// startNotifier begins to tell who the plan says; whoever was told before hears of
+// what happened until now.
+func (c *cluster) startNotifier() {
+	if c.stopNotifier != nil {
+		c.stopNotifier()
+	}
+	c.notifier, c.stopNotifier = nil, nil
+	if len(c.plan.Notify) == 0 {
+		return
+	}
+	n := notify.New(c.plan.Notify, c.plan.NotifyTimeout, c.d.Start, func(err error) { c.log.Error("notify", "error", err) })
+	ctx, stop := context.WithCancel(c.ctx)
+	c.notifier, c.stopNotifier = n, stop
+	c.spawn(func() { n.Run(ctx) })
 }
 
 func (c *cluster) spawn(f func()) { c.d.running.Go(f) }
@@ -286,15 +301,24 @@ func (c *cluster) finish(leave bool) {
 	}
 }
 
+// errAnew says that a cluster must begin anew to run another plan.
+var errAnew = errors.New("it must begin anew")
+
 // change goes on with another plan where nothing but these differs: VIPs on the
-// same segments, notify, announcements. Anything else needs a new beginning.
+// same segments, proofs of adverts, notify, announcements. For anything else it
+// returns errAnew; any other error says why the plan cannot run, and the cluster
+// goes on as it was.
 func (c *cluster) change(p Cluster) error {
 	a, b := c.plan, p
 	for _, x := range []*Cluster{&a, &b} {
 		x.VIPs, x.Notify, x.NotifyTimeout, x.Announce = nil, nil, 0, config.Announce{}
+		x.Auth, x.AdvertKeys = config.Auth{}, nil
 	}
 	if !a.equal(b) || !slices.Equal(segmentsOf(c.plan), segmentsOf(p)) {
-		return fmt.Errorf("it must begin anew")
+		return errAnew
+	}
+	if _, err := p.proof(); err != nil {
+		return err
 	}
 	c.changed <- p
 	return nil
@@ -312,12 +336,23 @@ func (c *cluster) adopt(p Cluster) {
 	if err := c.words.Set(gone, false, 0); err != nil {
 		c.wordFault = err
 	}
+	told := slices.Equal(c.plan.Notify, p.Notify) && c.plan.NotifyTimeout == p.NotifyTimeout
 	c.plan, c.vips = p, nil
+	if !told {
+		c.startNotifier()
+	}
 	for _, v := range p.VIPs {
 		c.vips = append(c.vips, v.Addr.Addr())
 	}
+	proof, err := p.proof()
+	if err != nil {
+		c.log.Error("proofs of adverts not changed", "error", err) // change has looked
+	}
 	for _, l := range c.lans {
 		l.setAddresses(p)
+		if err == nil {
+			l.prove(proof)
+		}
 	}
 	c.beats.setVIPs(p)
 	if state, _ := c.machine.State(); state == election.Active {

@@ -212,11 +212,12 @@ func (d *Daemon) apply(plan Plan) error {
 
 func (d *Daemon) applyCluster(p Cluster) error {
 	if old := d.clusters[p.Name]; old != nil {
+		old.post(func(time.Duration) { old.generation = d.plan.Generation })
 		if old.plan.equal(p) {
 			return nil
 		}
-		if err := old.change(p); err == nil {
-			return nil
+		if err := old.change(p); !errors.Is(err, errAnew) {
+			return err
 		}
 		old.end(true)
 		delete(d.clusters, p.Name)

@@ -127,6 +127,7 @@ type Machine struct {
 	conflictAt   time.Duration // when that was last answered
 	freed        bool          // the active node gave its role up, and nobody was heard to have it
 	looked       time.Duration // when it decided last
+	steady       time.Duration // since when it decides without a stop
 	downAt       time.Duration // when silence means that nobody is active
 
 	alarms  alarms
@@ -238,10 +239,13 @@ func (m *Machine) decide(now time.Duration) {
 		return
 	}
 	m.observe(now)
-	if m.state == Backup && now-m.looked > m.Interval {
-		// It was stopped itself: silence proves nothing, and what it knew is old.
-		m.signOfLife(now, m.Interval)
-		m.freed, m.claiming = false, claim{}
+	if now-m.looked > m.Interval {
+		m.steady = now
+		if m.state == Backup {
+			// It was stopped itself: silence proves nothing, and what it knew is old.
+			m.signOfLife(now, m.Interval)
+			m.freed, m.claiming = false, claim{}
+		}
 	}
 	m.looked = now
 	switch m.state {
