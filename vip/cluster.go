@@ -25,18 +25,21 @@ const (
 	inboxSize = 256
 	// tryAgain is the pause between attempts at what the kernel refused.
 	tryAgain = time.Second
-	// listenAnew is how long a loop that was stopped ignores packets: what waited in
-	// the sockets' buffers is from then.
+	// listenAnew is how long a loop that was stopped ignores what arrives: what
+	// waited in the sockets' buffers is from then.
 	listenAnew = 20 * time.Millisecond
 )
 
 // cluster is a virtual cluster as it runs. The loop owns all but what is atomic.
 type cluster struct {
-	d     *Daemon
-	plan  Cluster
-	log   *slog.Logger
-	vips  []netip.Addr
-	words Owners
+	d    *Daemon
+	plan Cluster
+	// wanted is the plan it was last given, which the loop may not have taken over
+	// yet; d.mu guards it.
+	wanted Cluster
+	log    *slog.Logger
+	vips   []netip.Addr
+	words  Owners
 	// node is this gateway's name; program and generation are what peers are told.
 	node, program string
 	generation    uint64
@@ -55,7 +58,7 @@ type cluster struct {
 	lost    atomic.Uint64
 	ending  chan bool // gets whether to give up
 	ended   chan struct{}
-	changed chan Cluster
+	changed chan change
 
 	looked    time.Duration // when the loop last ran
 	deafUntil time.Duration
@@ -68,15 +71,17 @@ type cluster struct {
 	takeAgain time.Duration
 	changes   map[string]uint64 // by state entered
 	wordFault error
+	wordless  time.Duration // since when a VIP has no word, 0 for not
+	renewing  bool
 }
 
 // newCluster makes ready what a cluster needs and decides whether it goes on from
 // where a predecessor stopped.
 func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	c := &cluster{
-		d: d, plan: p, log: d.Log.With("cluster", p.Name),
+		d: d, plan: p, wanted: p, log: d.Log.With("cluster", p.Name),
 		inbox: make(chan func(time.Duration), inboxSize), ending: make(chan bool, 1), ended: make(chan struct{}),
-		changed: make(chan Cluster, 1), links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
+		changed: make(chan change, 1), links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
 		node: d.plan.Node, program: d.plan.Version, generation: d.plan.Generation,
 	}
 	for _, v := range p.VIPs {
@@ -160,9 +165,10 @@ func (c *cluster) post(f func(now time.Duration)) {
 // packet hands something from the network to the loop, or drops it: whoever sends
 // much must not fill memory, and a loop that is behind needs the newest.
 func (c *cluster) packet(f func(now time.Duration)) {
+	arrived := c.d.Now()
 	select {
 	case c.inbox <- func(now time.Duration) {
-		if now >= c.deafUntil {
+		if arrived >= c.deafUntil {
 			f(now)
 		}
 	}:
@@ -308,24 +314,36 @@ var errAnew = errors.New("it must begin anew")
 // same segments, proofs of adverts, notify, announcements. For anything else it
 // returns errAnew; any other error says why the plan cannot run, and the cluster
 // goes on as it was.
-func (c *cluster) change(p Cluster) error {
-	a, b := c.plan, p
+func (c *cluster) change(p Cluster, generation uint64) error {
+	a, b := c.wanted, p
 	for _, x := range []*Cluster{&a, &b} {
 		x.VIPs, x.Notify, x.NotifyTimeout, x.Announce = nil, nil, 0, config.Announce{}
 		x.Auth, x.AdvertKeys = config.Auth{}, nil
 	}
-	if !a.equal(b) || !slices.Equal(segmentsOf(c.plan), segmentsOf(p)) {
+	if !a.equal(b) || !slices.Equal(segmentsOf(c.wanted), segmentsOf(p)) {
 		return errAnew
 	}
 	if _, err := p.proof(); err != nil {
 		return err
 	}
-	c.changed <- p
+	c.wanted = p
+	c.changed <- change{p, generation}
 	return nil
 }
 
+// change is another plan and the generation of the settings it is of.
+type change struct {
+	plan       Cluster
+	generation uint64
+}
+
 // adopt takes the plan over: VIPs that both have lose nothing.
-func (c *cluster) adopt(p Cluster) {
+func (c *cluster) adopt(next change) {
+	p := next.plan
+	c.generation = next.generation
+	if c.plan.equal(p) {
+		return
+	}
 	if err := c.set.Change(addressPlan(p)); err != nil {
 		c.log.Error("VIPs not changed", "error", err)
 		return
@@ -333,7 +351,8 @@ func (c *cluster) adopt(p Cluster) {
 	gone := slices.DeleteFunc(slices.Clone(c.vips), func(a netip.Addr) bool {
 		return slices.ContainsFunc(p.VIPs, func(v config.VIP) bool { return v.Addr.Addr() == a })
 	})
-	if err := c.words.Set(gone, false, 0); err != nil {
+	// The dataplane has been told of the settings before and may have taken the words.
+	if err := c.words.Set(gone, false, 0); err != nil && !errors.Is(err, ErrNoWord) {
 		c.wordFault = err
 	}
 	told := slices.Equal(c.plan.Notify, p.Notify) && c.plan.NotifyTimeout == p.NotifyTimeout
