@@ -46,7 +46,7 @@ func TestF15KeyRotation(t *testing.T) {
 			before := p.b.segment(nettest.OutsideLink)
 			p.eventually("adverts go on to be taken after "+step.name, func() error {
 				now := p.b.segment(nettest.OutsideLink)
-				if now.AdvertsIn < before.AdvertsIn+10 {
+				if now.AdvertsIn < before.AdvertsIn+5 {
 					return fmt.Errorf("%d so far, refused %v", now.AdvertsIn-before.AdvertsIn, now.Refused)
 				}
 				return nil
@@ -107,18 +107,26 @@ func TestF18ByHand(t *testing.T) {
 	p.run(p.a.Namespace, "ip link del "+macvlan)
 	p.repaired()
 
-	t.Run("on the backup", func(t *testing.T) {
-		at := p.macvlan(p.b, p.VIP.V4)
-		p.run(p.b.Namespace, "ip addr add 192.0.2.3/32 dev "+nettest.OutsideLink)
-		p.gone(p.b)
-		p.run(p.b.Namespace, "ip link set "+at+" up")
-		p.eventually("it is down again", func() error {
-			if out := p.run(p.b.Namespace, "ip -o link show dev "+at); strings.Contains(out, ",UP") || strings.Contains(out, "<UP") {
-				return errors.New(out)
-			}
-			return nil
-		})
+	at := p.macvlan(p.b, p.VIP.V4)
+	p.run(p.b.Namespace, "ip link set "+at+" up")
+	p.run(p.b.Namespace, "ip addr add 192.0.2.3/32 dev "+at)
+	p.gone(p.b)
+	p.eventually("it is down again", func() error {
+		if out := p.run(p.b.Namespace, "ip -o link show dev "+at); strings.Contains(out, ",UP") {
+			return errors.New(out)
+		}
+		return nil
 	})
+	// What lies on the physical interface is somebody else's, who is not answered.
+	p.run(p.b.Namespace, "ip addr add 192.0.2.3/32 dev "+nettest.OutsideLink)
+	for range 3 {
+		p.run(p.Client, "ip neigh flush dev "+nettest.HostLink)
+		p.serves()
+		if got := p.neighbour(p.VIP.V4); got != p.mac(p.a) {
+			t.Errorf("the client has %s as the VIP's MAC, want %s", got, p.mac(p.a))
+		}
+	}
+	p.run(p.b.Namespace, "ip addr del 192.0.2.3/32 dev "+nettest.OutsideLink)
 	p.want("active", "backup")
 	p.serves()
 	p.wantChanges(p.a)
@@ -135,6 +143,26 @@ func (p *pair) macvlan(g *gateway, _ netip.Addr) string {
 	}
 	p.t.Fatalf("%s has no macvlan on %s", g.Label, nettest.OutsideLink)
 	return ""
+}
+
+// neighbour is the MAC that the client has for an address.
+func (p *pair) neighbour(a netip.Addr) string {
+	p.t.Helper()
+	fields := strings.Fields(p.run(p.Client, "ip neigh show "+a.String()))
+	for i, f := range fields {
+		if f == "lladdr" && i+1 < len(fields) {
+			return fields[i+1]
+		}
+	}
+	return ""
+}
+
+// mac is the virtual one that a gateway shows.
+func (p *pair) mac(g *gateway) string {
+	p.t.Helper()
+	c, err := g.cluster()
+	must(p.t, err)
+	return c.VIPs[0].MAC
 }
 
 // repaired waits until gw-a has both VIPs and the client an answer.

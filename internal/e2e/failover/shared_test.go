@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"sluice/internal/control"
 	"sluice/internal/nettest"
 )
 
@@ -125,10 +127,15 @@ func (p *pair) recover(settings string) {
 			g.cmd = nil
 			must(p.t, os.RemoveAll(filepath.Join(g.bpffs, "sluice")))
 			g.launch()
+			p.eventually(g.Label+" is ready", func() error {
+				_, err := g.generation()
+				return err
+			})
 		case fresh:
 			g.apply()
 		}
 	}
+	p.agreed()
 	p.oneActive()
 	p.home()
 	p.eventually("no alarm is up", func() error {
@@ -140,6 +147,27 @@ func (p *pair) recover(settings string) {
 		return nil
 	})
 	p.serves()
+}
+
+// agreed waits until each gateway has heard from the other that it goes by the
+// settings it was given last.
+func (p *pair) agreed() {
+	p.t.Helper()
+	for i, g := range p.each {
+		want, err := g.generation()
+		must(p.t, err)
+		other := p.each[1-i]
+		p.eventually(fmt.Sprintf("%s goes by generation %d", g.Label, want), func() error {
+			c, err := other.cluster()
+			if err != nil || len(c.Peers) == 0 {
+				return errors.Join(errors.New("no peer is shown"), err)
+			}
+			if got := c.Peers[0].Generation; got != want {
+				return fmt.Errorf("it tells of %d", got)
+			}
+			return nil
+		})
+	}
 }
 
 // home moves the role to gw-a.
@@ -224,6 +252,16 @@ func (g *gateway) lives() bool {
 	default:
 		return true
 	}
+}
+
+// generation is that of the settings a gateway runs.
+func (g *gateway) generation() (uint64, error) {
+	client := control.NewClient(g.socket())
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, err := client.Settings(ctx)
+	return s.Generation, err
 }
 
 // apply has the gateway run what all.settings are now.
