@@ -136,6 +136,7 @@ func (b *beats) message(h election.Heartbeat) heartbeat.Message {
 	m := heartbeat.Message{
 		Cluster: b.c.plan.Name, Node: b.c.node, Term: h.Term, State: beatStates[h.State],
 		BasePriority: h.Priority, Priority: b.c.machine.Advertised(), Claim: h.Claim, Grant: h.Grant,
+		Open: b.c.machine.Remaining(b.c.d.Now()),
 		Generation: b.c.generation, VIPs: b.vips, Program: b.c.program[:min(len(b.c.program), heartbeat.MaxProgram)],
 	}
 	for flag, set := range map[heartbeat.Flags]bool{
@@ -202,7 +203,7 @@ func (b *beats) refuse(now time.Duration, p *beatPeer, reason, advice string) {
 // told is a message in the election's words.
 func (b *beats) told(p *beatPeer, m *heartbeat.Message) election.Heartbeat {
 	h := election.Heartbeat{
-		Term: m.Term, Priority: m.BasePriority, Claim: m.Claim, Grant: m.Grant,
+		Term: m.Term, Priority: m.BasePriority, Claim: m.Claim, Grant: m.Grant, Remaining: m.Open,
 		Healthy: m.Flags.Has(heartbeat.Healthy), LinksOK: m.Flags.Has(heartbeat.LinksOK), PingsOK: m.Flags.Has(heartbeat.PingsOK),
 		Synced: m.Flags.Has(heartbeat.Synced), Ordered: m.Flags.Has(heartbeat.Ordered), Resigned: m.Flags.Has(heartbeat.Resign),
 		HearsUs: p.link.Status(time.Now()).PeerHears == heartbeat.HearingYes,

@@ -31,11 +31,16 @@ import (
 	"sluice/vip/auth"
 )
 
+// ErrNoWord says that the dataplane does not know, or not any more, that an
+// election decides about a VIP.
+var ErrNoWord = errors.New("no owner word")
+
 // Owners are the owner words of the dataplane: whether the programs may steer for
 // a VIP, and until when.
 type Owners interface {
 	// Set opens or closes the words of VIPs. until is an instant of CLOCK_MONOTONIC
-	// after which an open word counts as closed, 0 for never.
+	// after which an open word counts as closed, 0 for never. VIPs without a word are
+	// left out, with an error that wraps ErrNoWord.
 	Set(vips []netip.Addr, active bool, until time.Duration) error
 	// Open returns until when all words of VIPs are open, and whether they are now.
 	Open(vips []netip.Addr) (until time.Duration, open bool, err error)

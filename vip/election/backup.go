@@ -95,11 +95,10 @@ func (m *Machine) signOfLife(now, interval time.Duration) {
 	m.downAt = max(m.downAt, now+m.downInterval(interval))
 }
 
-// beatOfLife is signOfLife by a heartbeat. The sender may have sent another advert
-// until its next heartbeat was due, unheard here, and its words stay open for three
-// intervals after that.
-func (m *Machine) beatOfLife(now time.Duration) {
-	m.downAt = max(m.downAt, now+m.BeatInterval+3*m.Interval)
+// beatOfLife is signOfLife by a heartbeat, which says how long the sender's words
+// are open at most: its adverts may be unheard here.
+func (m *Machine) beatOfLife(now, remaining time.Duration) {
+	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+Skew(m.advertised(), m.Interval))
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves

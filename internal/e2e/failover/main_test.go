@@ -32,5 +32,10 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build sluice: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if common != nil {
+		common.keeper.t = nil
+		common.close()
+	}
+	return code
 }
