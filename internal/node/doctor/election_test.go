@@ -356,6 +356,35 @@ func electionFollows(ailment string, f Finding) bool {
 	return false
 }
 
+// What is no ailment, though it looks like one.
+func TestNoElectionAilments(t *testing.T) {
+	for name, change := range map[string]func(*fake, *config.Settings){
+		"an active one hears no other": told(func(c *control.VirtualCluster) { c.State, c.Segments[0].ActiveAddr = control.VIPActive, netip.Addr{} }),
+		"frames pass no output chain": func(f *fake, _ *config.Settings) {
+			f.rules = strings.Replace(closedBut(isL4(17), isL4(6)), `"hook":"input"`, `"hook":"output"`, 1)
+		},
+		"no virtual MAC": func(f *fake, s *config.Settings) {
+			s.VirtualClusters[0].VirtualMAC = config.VirtualMACOff
+			f.arp, f.macvlanErr = []net.HardwareAddr{redMAC}, errors.New("asked")
+		},
+		"keepalived of other routers": func(f *fake, _ *config.Settings) {
+			f.keepaliveds = []keepalived{{PID: 9, Routers: []virtualRouter{{"ext0", 52}, {"spare", 51}}}}
+		},
+		"a host of another item": told(func(c *control.VirtualCluster) { c.Pings = c.Pings[:1] }),
+		"alone": func(f *fake, s *config.Settings) {
+			c := &s.VirtualClusters[0]
+			c.Peers, c.Heartbeat, f.rules = nil, config.Heartbeat{}, closed("")
+			f.clusterErr = errors.New("asked")
+		},
+	} {
+		f, s := pair()
+		change(f, s)
+		for _, found := range bad(examine(t.Context(), s, f, f)) {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+}
+
 // Without a node the gateway is looked at all the same.
 func TestPairWithoutNode(t *testing.T) {
 	f, s := pair()

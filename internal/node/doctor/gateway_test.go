@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/nettest"
@@ -64,6 +65,35 @@ func TestStrangerIsAnswered(t *testing.T) {
 			t.Errorf("the neighbour has learned %v", n)
 		}
 	}
+}
+
+// The card takes frames for the address, as for a macvlan's, and no longer than
+// the question lasts.
+func TestCardTakesTheStranger(t *testing.T) {
+	s := newSite(t)
+	index, err := s.gw.Index("int0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := func() bool {
+		list, err := s.gw.Netlink().NeighList(index, unix.AF_BRIDGE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(list, func(n netlink.Neigh) bool { return slices.Equal(n.HardwareAddr, strangerMAC("int0", 51)) })
+	}
+	s.inside(t, func() {
+		socket, err := openStranger("int0", strangerMAC("int0", 51))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !taken() {
+			t.Error("not taken")
+		}
+		if err := socket.Close(); err != nil || taken() {
+			t.Errorf("still taken, %v", err)
+		}
+	})
 }
 
 // wire is a fake whose questions by ARP are the kernel's.
