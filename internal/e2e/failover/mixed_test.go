@@ -22,6 +22,7 @@ type variant struct {
 	vmac, unicast bool   // vmac is theirs
 	mac           string // ours: off or auto
 	checksum      string
+	local         string // what their IPv6 list begins with
 }
 
 func (v variant) of(p nettest.Pair) netip.Addr {
@@ -44,12 +45,12 @@ func (v variant) vip(all *gateways, link string) netip.Prefix {
 	return netip.PrefixFrom(v.of(p), bits)
 }
 
-// theirVIPs are those of an instance of keepalived. It wants a link-local address
-// first, and compares lists: it is the one that ours makes of the virtual MAC.
+// theirVIPs are those of an instance of keepalived, which wants a link-local
+// address first.
 func (v variant) theirVIPs(all *gateways, link string) []string {
 	list := []string{v.vip(all, link).String()}
 	if v.family == 6 {
-		list = append([]string{"fe80::200:5eff:fe00:233/64"}, list...)
+		list = append([]string{v.local}, list...)
 	}
 	return list
 }
@@ -169,8 +170,8 @@ func TestMixedPair(t *testing.T) {
 		{"v3 unicast", variant{version: 3, family: 4, unicast: true, mac: "off"}, true},
 		{"v2", variant{version: 2, family: 4, mac: "off"}, true},
 		{"v2 virtual MAC", variant{version: 2, family: 4, vmac: true, mac: "auto"}, true},
-		{"IPv6", variant{version: 3, family: 6, mac: "off"}, true},
-		{"IPv6 virtual MAC", variant{version: 3, family: 6, vmac: true, mac: "auto"}, false},
+		{"IPv6", variant{version: 3, family: 6, mac: "off", local: ourLocal}, true},
+		{"IPv6 virtual MAC", variant{version: 3, family: 6, vmac: true, mac: "auto", local: "fe80::3"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.full && os.Getenv("SLUICE_TEST_FULL") == "" && !testing.Verbose() {
@@ -182,6 +183,9 @@ func TestMixedPair(t *testing.T) {
 		})
 	}
 }
+
+// ourLocal is what the virtual MAC of VRID 51 makes.
+const ourLocal = "fe80::200:5eff:fe00:233"
 
 const resigned = "Backup received priority 0 advertisement"
 
@@ -233,4 +237,43 @@ func (m *mixed) theirsHigher() {
 	m.ours.write()
 	must(m.t, m.ours.cmd.Process.Signal(syscall.SIGHUP))
 	m.active(true, "preempt")
+}
+
+// F22: whose checksum keepalived does not take is shown where it can be set right.
+func TestOtherChecksum(t *testing.T) {
+	m := newMixed(t, variant{version: 3, family: 4, mac: "off", checksum: "plain"})
+	m.theirs.start(m.variant)
+	m.active(false)
+	m.launch(150)
+	m.eventually("both refuse or count the other's checksum", func() error {
+		c, err := m.ours.cluster()
+		if err != nil {
+			return err
+		}
+		if n := m.theirs.count("Invalid VRRPv3 checksum"); n == 0 {
+			return errors.New("keepalived took our checksum")
+		}
+		if n := c.Segments[0].OtherChecksum; n == 0 || c.Segments[0].Refused["bad_checksum"] != 0 {
+			return fmt.Errorf("%d were of the other kind, refused: %v", n, c.Segments[0].Refused)
+		}
+		return alarmed(c, "checksum", "claim_unanswered")
+	})
+	m.active(false)
+	m.variant.checksum = "pseudo_header"
+	m.gateways.settings = m.variant.settings(m.gateways, 150, 100)
+	m.ours.write()
+	must(t, m.ours.cmd.Process.Signal(syscall.SIGHUP))
+	if c := m.active(true, "preempt"); alarmed(c, "checksum") == nil {
+		t.Errorf("there is still an alarm: %v", c.Alarms)
+	}
+}
+
+// alarmed says which of these alarms is not up.
+func alarmed(c control.VirtualCluster, names ...string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(c.Alarms, func(a control.ClusterAlarm) bool { return a.Name == name }) {
+			return fmt.Errorf("no alarm %s, but %+v", name, c.Alarms)
+		}
+	}
+	return nil
 }
