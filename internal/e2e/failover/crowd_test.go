@@ -24,6 +24,8 @@ type way struct {
 	// mode are the words of a service.
 	mode    string
 	options nettest.ClusterOptions
+	// pooled says that backends see an address that belongs to the inside VIP.
+	pooled bool
 	// proxy has backends read PROXY headers, tunnel has them take packets out.
 	proxy, tunnel bool
 }
@@ -31,8 +33,8 @@ type way struct {
 func (w way) String() string { return w.name }
 
 var ways = []way{
-	{name: "nat hide", mode: "mode: nat, client_address: hide, source_pool: [10.0.2.3]"},
-	{name: "nat proxy_v2", mode: "mode: nat, client_address: proxy_v2, source_pool: [10.0.2.3]", proxy: true},
+	{name: "nat hide", mode: "mode: nat, client_address: hide", pooled: true},
+	{name: "nat proxy_v2", mode: "mode: nat, client_address: proxy_v2", pooled: true, proxy: true},
 	{name: "nat keep", mode: "mode: nat, client_address: keep"},
 	{name: "dsr", mode: "mode: dsr", options: nettest.ClusterOptions{DSR: true}},
 	{name: "ipip", mode: "mode: ipip", options: nettest.ClusterOptions{DSR: true}, tunnel: true},
@@ -55,20 +57,41 @@ virtual_clusters:
     preempt: true
     heartbeat: {interface: hb0, addr: "${heartbeat_addr}"}
     addrs: [{interface: ext0, addr: "${ext_addr}"}, {interface: int0, addr: "${int_addr}"}]
-    vips: [{addr: 192.0.2.3/24, interface: ext0}, {addr: 10.0.2.3/24, interface: int0}]
+    vips:
+      - {addr: 192.0.2.3/24, interface: ext0}
+      - {addr: 10.0.2.3/24, interface: int0}
+      - {addr: "2001:db8:1::3/64", interface: ext0}
+      - {addr: "2001:db8:2::3/64", interface: int0}
 services:
 `
+
+// block is what a session that moves sends at once, in bytes.
+const block = 8 << 10
 
 // calm is a check that a machine full of logins does not fail.
 const calm = "{type: tcp, interval: 5s, timeout: 4s, rise: 1, fall: 3}"
 
-func (w way) service(name string, port int, backends int) string {
-	var list []string
-	for i := range backends {
-		list = append(list, fmt.Sprintf("\"10.0.2.%d:%d\"", 11+i, port))
+// families are those of services: their names' ends, and the networks.
+var families = []struct{ name, vip, pool, backend string }{
+	{"4", "192.0.2.3", "10.0.2.3", "10.0.2.%d"},
+	{"6", "[2001:db8:1::3]", "2001:db8:2::3", "[2001:db8:2::%d]"},
+}
+
+// services are one of each family.
+func (w way) services(name string, port int, backends int) string {
+	var text strings.Builder
+	for _, f := range families {
+		var list []string
+		for i := range backends {
+			list = append(list, fmt.Sprintf(`{name: %s-%s-%d, addr: "`+f.backend+`:%d"}`, name, f.name, i+1, 11+i, port))
+		}
+		fmt.Fprintf(&text, "  - name: %s-%s\n    listen: \"%s:%d\"\n    %s\n", name, f.name, f.vip, port, strings.ReplaceAll(w.mode, ", ", "\n    "))
+		if w.pooled {
+			fmt.Fprintf(&text, "    source_pool: [\"%s\"]\n", f.pool)
+		}
+		fmt.Fprintf(&text, "    backends: [%s]\n    health_check: %s\n", strings.Join(list, ", "), calm)
 	}
-	return fmt.Sprintf("  - {name: %s, listen: \"192.0.2.3:%d\", %s, backends: [%s], health_check: %s}\n",
-		name, port, w.mode, strings.Join(list, ", "), calm)
+	return text.String()
 }
 
 // crowds are SSH sessions through gateways, half of them idle, half of them
@@ -76,8 +99,8 @@ func (w way) service(name string, port int, backends int) string {
 type crowds struct {
 	*gateways
 	way   way
-	many  *sshtest.RemoteCrowd
-	stock *sshtest.Crowd
+	many  []*sshtest.RemoteCrowd // one by each VIP
+	stock []*sshtest.Crowd
 	// total is the number of all sessions.
 	total int
 	began time.Time
@@ -90,7 +113,7 @@ func gather(t *testing.T, w way, many, stock int) *crowds {
 	const backends = 3
 	w.options.Backends = backends
 	c := &crowds{way: w, total: many + stock, began: time.Now()}
-	c.gateways = newGateways(t, w.options, preempting+w.service("many", manyPort, backends)+w.service("stock", stockPort, backends))
+	c.gateways = newGateways(t, w.options, preempting+w.services("many", manyPort, backends)+w.services("stock", stockPort, backends))
 	user, err := sshtest.NewKey()
 	must(t, err)
 	host, err := sshtest.NewKey()
@@ -104,17 +127,23 @@ func gather(t *testing.T, w way, many, stock int) *crowds {
 		}
 	}
 	c.start()
-	c.many, err = sshtest.StartCrowd(t.Context(), c.Client, sshtest.RemoteOptions{
-		CrowdOptions: sshtest.CrowdOptions{Sessions: many, Moving: many / 2, Every: time.Second},
-		Addr:         c.at(manyPort), HostKey: host.Public(), UserKey: user,
-	})
-	must(t, err)
-	t.Cleanup(func() { c.end(c.many.Close()) })
-	must(t, client.Trust(c.at(stockPort), host.Public()))
-	open := func(ctx context.Context) (io.ReadWriteCloser, error) { return logIn(ctx, client, c.at(stockPort)) }
-	c.stock, err = sshtest.NewCrowd(t.Context(), open, sshtest.CrowdOptions{Sessions: stock, Moving: stock / 2, Every: time.Second})
-	must(t, err)
-	t.Cleanup(func() { c.end(c.stock.Close()) })
+	for _, vip := range c.VIPs() {
+		at := netip.AddrPortFrom(vip, manyPort)
+		crowd, err := sshtest.StartCrowd(t.Context(), c.Client, sshtest.RemoteOptions{
+			CrowdOptions: sshtest.CrowdOptions{Sessions: many / 2, Moving: many / 4, Every: time.Second, Block: block},
+			Addr:         at, HostKey: host.Public(), UserKey: user,
+		})
+		must(t, err)
+		t.Cleanup(func() { c.end(crowd.Close()) })
+		c.many = append(c.many, crowd)
+		at = netip.AddrPortFrom(vip, stockPort)
+		must(t, client.Trust(at, host.Public()))
+		open := func(ctx context.Context) (io.ReadWriteCloser, error) { return logIn(ctx, client, at) }
+		few, err := sshtest.NewCrowd(t.Context(), open, sshtest.CrowdOptions{Sessions: stock / 2, Moving: stock / 4, Every: time.Second, Block: block})
+		must(t, err)
+		t.Cleanup(func() { c.end(few.Close()) })
+		c.stock = append(c.stock, few)
+	}
 	return c
 }
 
@@ -136,13 +165,11 @@ func (c *crowds) end(err error) {
 	}
 }
 
-func (c *crowds) at(port uint16) netip.AddrPort { return netip.AddrPortFrom(c.VIP.V4, port) }
-
 // serve starts the two SSH servers of a backend.
 func (c *crowds) serve(b *nettest.Backend, host sshtest.Key, users ...ssh.PublicKey) {
 	c.t.Helper()
 	everywhere := func(port uint16) []netip.AddrPort {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port)}
+		return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), port), netip.AddrPortFrom(netip.IPv6Unspecified(), port)}
 	}
 	many, err := sshtest.StartRemoteServer(c.t.Context(), b.Namespace, sshtest.ServerOptions{
 		Addrs: everywhere(manyPort), HostKey: host, Authorized: users[:1], Proxy: c.way.proxy,
@@ -173,14 +200,17 @@ func (c *crowds) takeOut(b *nettest.Backend) {
 	g.log, err = os.Create(filepath.Join(g.dir, "log"))
 	must(c.t, err)
 	c.t.Cleanup(g.finish)
-	var from []string
+	var from, vips []string
 	for _, o := range c.Gateways {
-		from = append(from, o.Int.V4.String())
+		from = append(from, fmt.Sprintf("%q, %q", o.Int.V4, o.Int.V6))
+	}
+	for _, vip := range c.VIPs() {
+		vips = append(vips, fmt.Sprintf("%q", vip))
 	}
 	text := fmt.Sprintf("node: {name: %s, data_dir: %s, bpffs: %s, control: {socket: %s}}\n",
 		b.Label, filepath.Join(g.dir, "data"), filepath.Join(g.bpffs, "sluice"), g.socket())
 	text += fmt.Sprintf("dataplane: {xdp: native, decap: {interfaces: [%s], from: [%s], vips: [%s]}}\n",
-		nettest.HostLink, strings.Join(from, ", "), c.VIP.V4)
+		nettest.HostLink, strings.Join(from, ", "), strings.Join(vips, ", "))
 	must(c.t, os.WriteFile(g.file(), []byte(text), 0o644))
 	g.run()
 	c.eventually(b.Label+" takes packets out", func() error {
@@ -194,12 +224,28 @@ func (c *crowds) whole(when string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	stock := make(chan []error, 1)
-	go func() { stock <- c.stock.Answer(ctx) }()
-	lost, err := c.many.Answer(2 * patience)
-	must(c.t, err)
-	for _, err := range <-stock {
-		lost = append(lost, "OpenSSH: "+err.Error())
+	answers := make(chan []string, len(c.stock)+len(c.many))
+	for _, few := range c.stock {
+		go func() {
+			var lost []string
+			for _, err := range few.Answer(ctx) {
+				lost = append(lost, "OpenSSH: "+err.Error())
+			}
+			answers <- lost
+		}()
+	}
+	for _, crowd := range c.many {
+		go func() {
+			lost, err := crowd.Answer(2 * patience)
+			if err != nil {
+				lost = append(lost, err.Error())
+			}
+			answers <- lost
+		}()
+	}
+	var lost []string
+	for range cap(answers) {
+		lost = append(lost, <-answers...)
 	}
 	if len(lost) > 0 {
 		c.t.Fatalf("%s: %d of %d sessions are lost: %q", when, len(lost), c.total, lost[:min(len(lost), 3)])
@@ -207,11 +253,27 @@ func (c *crowds) whole(when string) {
 }
 
 // checked is how many bytes went there and back and were compared.
-func (c *crowds) checked() int64 {
+func (c *crowds) checked() (sum int64) {
 	c.t.Helper()
-	moved, err := c.many.Moved()
-	must(c.t, err)
-	return moved + c.stock.Moved()
+	for _, crowd := range c.many {
+		moved, err := crowd.Moved()
+		must(c.t, err)
+		sum += moved
+	}
+	for _, few := range c.stock {
+		sum += few.Moved()
+	}
+	return sum
+}
+
+// contradict has the rings name other backends than many sessions have: what
+// was opened on a drained one goes on there.
+func (c *crowds) contradict() {
+	c.t.Helper()
+	for _, g := range c.each {
+		_, err := g.try("drain", "many-4-1", "many-6-1", "stock-4-1", "stock-6-1")
+		must(c.t, err)
+	}
 }
 
 // shown is what a test of full size is run for.

@@ -17,7 +17,7 @@ const heldUp = 20
 func TestPreemptWaitsForFlows(t *testing.T) {
 	nettest.Require(t, nettest.Program("nft"))
 	sessions := 100
-	c := gather(t, ways[0], sessions, 1)
+	c := gather(t, ways[0], sessions, 2)
 	a, b := c.each[0], c.each[1]
 	b.synced(c.total)
 	a.powerOff()

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"os"
 	"testing"
 )
@@ -11,15 +12,16 @@ func full() bool { return os.Getenv("SLUICE_TEST_FULL") == "1" }
 // TestSessions: SSH sessions outlive the gateway that carried them, whatever
 // the services' mode; they outlive its return, and ten changes of places.
 func TestSessions(t *testing.T) {
-	many, stock, rounds := 195, 5, 2
+	many, stock, rounds := 196, 4, 2
 	if full() {
-		many, stock, rounds = 1950, 50, 10
+		many, stock, rounds = 1948, 52, 10
 	}
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			c := gather(t, w, many, stock)
 			a, b := c.each[0], c.each[1]
 			c.whole("before anything happens")
+			c.contradict()
 			b.synced(c.total)
 			a.powerOff()
 			c.want("off", "active")
@@ -32,10 +34,10 @@ func TestSessions(t *testing.T) {
 				if i%2 == 0 {
 					c.swapped()
 				} else {
-					c.off()
+					c.off(c.each[i/2%2])
 				}
 			}
-			c.shown("swaps")
+			c.shown(fmt.Sprintf("1 power failure and %d changes of places and back", rounds))
 		})
 	}
 }
@@ -55,14 +57,25 @@ func (c *crowds) swapped() {
 	c.whole("gw-a took over by order")
 }
 
-// off has the active gateway lose its power, and return.
-func (c *crowds) off() {
+// off has a gateway lose its power while it is active, and return.
+func (c *crowds) off(g *gateway) {
 	c.t.Helper()
-	a := c.each[0]
-	a.powerOff()
-	c.want("off", "active")
-	c.whole("gw-a is powered off again")
-	a.powerOn()
+	a, b := c.each[0], c.each[1]
+	left := "active"
+	if g == b {
+		_, err := a.try("vip", "swap", "--for", "10m", "edge")
+		must(c.t, err)
+		c.want("backup", "active")
+		a.synced(c.total)
+	}
+	g.powerOff()
+	if g == a {
+		c.want("off", left)
+	} else {
+		c.want(left, "off")
+	}
+	c.whole(g.Label + " is powered off")
+	g.powerOn()
 	c.want("active", "backup")
-	c.whole("gw-a is back again")
+	c.whole(g.Label + " is back")
 }
