@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -81,6 +82,13 @@ func (e *ear) announced(addr string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.arp[addr])
+}
+
+// from says whether an announcement of an address came from a MAC.
+func (e *ear) from(addr, mac string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.arp[addr], func(m net.HardwareAddr) bool { return m.String() == mac })
 }
 
 // send puts a frame on the wire of an interface.

@@ -106,8 +106,13 @@ func (p *pair) build(t *testing.T) {
 		p.each = append(p.each, one)
 	}
 	p.a, p.b = p.each[0], p.each[1]
+	backends(p.keeper, c)
+}
+
+// backends has each backend answer as an SSH server does.
+func backends(t nettest.TB, c *nettest.Cluster) {
 	for _, b := range c.Backends {
-		nettest.ServeForTest(p.keeper, b.Namespace, netip.AddrPortFrom(b.Addr.V4, 22), nettest.ServerOptions{Banner: banner, Echo: true})
+		nettest.ServeForTest(t, b.Namespace, netip.AddrPortFrom(b.Addr.V4, 22), nettest.ServerOptions{Banner: banner, Echo: true})
 	}
 }
 
