@@ -136,7 +136,7 @@ func (b *beats) message(h election.Heartbeat) heartbeat.Message {
 	m := heartbeat.Message{
 		Cluster: b.c.plan.Name, Node: b.c.node, Term: h.Term, State: beatStates[h.State],
 		BasePriority: h.Priority, Priority: b.c.machine.Advertised(), Claim: h.Claim, Grant: h.Grant,
-		Open: b.c.machine.Remaining(b.c.d.Now()),
+		Open:       b.c.machine.Remaining(b.c.d.Now()),
 		Generation: b.c.generation, VIPs: b.vips, Program: b.c.program[:min(len(b.c.program), heartbeat.MaxProgram)],
 	}
 	for flag, set := range map[heartbeat.Flags]bool{

@@ -210,7 +210,7 @@ func (m *Machine) reasonOnSegment(now time.Duration, s *segment) Reason {
 	own := standing{m.level(), m.Priority, s.own}
 	other := m.heardStanding(s.priority, s)
 	switch {
-	case own.level == Unfit || m.yielding:
+	case own.level == Unfit || m.yielding || m.unheeded && !m.ordered:
 		return Reason{}
 	case m.ordered && own.better(other):
 		return because(CauseOrder, "swapped by an operator")

@@ -111,25 +111,29 @@ type Machine struct {
 	peers    []peer
 	segments []segment
 
-	until        time.Duration // how long the owner words are open
-	advertDue    time.Duration
-	beatDue      time.Duration
-	beacons      []Heartbeat // as last sent
-	claiming     claim
-	claims       uint32 // made so far
-	granted      grant
-	resigned     bool          // we gave the role up by ourselves, and nobody has it yet
-	yielding     bool          // by an order: no role is claimed until the other is gone
-	yieldUntil   time.Duration // 0: without limit
-	ordered      bool          // by an order: this node claims the role
-	orderedUntil time.Duration
-	conflict     bool          // another active node was heard since this one is active
-	conflictAt   time.Duration // when that was last answered
-	freed        bool          // the active node gave its role up, and nobody was heard to have it
-	gaveUp       netip.Addr    // who gave its role up by an advert, and nobody was heard since
-	looked       time.Duration // when it decided last
-	steady       time.Duration // since when it decides without a stop
-	downAt       time.Duration // when silence means that nobody is active
+	until         time.Duration // how long the owner words are open
+	advertDue     time.Duration
+	beatDue       time.Duration
+	beacons       []Heartbeat // as last sent
+	claiming      claim
+	claims        uint32 // made so far
+	granted       grant
+	resigned      bool          // we gave the role up by ourselves, and nobody has it yet
+	yielding      bool          // by an order: no role is claimed until the other is gone
+	yieldUntil    time.Duration // 0: without limit
+	ordered       bool          // by an order: this node claims the role
+	orderedUntil  time.Duration
+	conflict      bool          // another active node was heard since this one is active
+	conflictAt    time.Duration // when that was last answered
+	ignoring      int           // how many adverts came that ours should have ended
+	ignoringSince time.Duration // when the first of them came
+	ignored       time.Duration // and the last
+	unheeded      bool          // this node gave way to one that does not heed its adverts
+	freed         bool          // the active node gave its role up, and nobody was heard to have it
+	gaveUp        netip.Addr    // who gave its role up by an advert, and nobody was heard since
+	looked        time.Duration // when it decided last
+	steady        time.Duration // since when it decides without a stop
+	downAt        time.Duration // when silence means that nobody is active
 
 	alarms  alarms
 	effects []Effect
@@ -325,6 +329,7 @@ func (m *Machine) become(now time.Duration, to State, reason Reason) {
 func (m *Machine) take(now time.Duration, reason Reason) {
 	m.term++
 	m.resigned, m.ordered, m.yielding, m.freed, m.gaveUp = false, false, false, false, netip.Addr{}
+	m.ignoring, m.unheeded = 0, false
 	m.until = m.deadline(now)
 	m.emit(Effect{Kind: Take, Until: m.until, Term: m.term})
 	m.become(now, Active, reason)

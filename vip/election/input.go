@@ -205,7 +205,7 @@ func (m *Machine) note(now time.Duration, segment int, a Advert) {
 // hearResign: the active node gave the role up, on whichever segment it was heard
 // first. Whoever stands next is the first to act on it (RFC 9568 §6.4.2).
 func (m *Machine) hearResign(now time.Duration, from netip.Addr) {
-	m.gaveUp = from
+	m.gaveUp, m.unheeded = from, false
 	m.downAt = now + Skew(m.advertised(), m.Interval)
 	if m.claiming.adverts {
 		m.downAt = now

@@ -47,7 +47,7 @@ type Options struct {
 	// whoever knows them says by ResetUnknown whether packets of unknown flows are
 	// answered. nil is as false.
 	Shared func(*config.Settings) bool
-	Log     *slog.Logger
+	Log    *slog.Logger
 }
 
 // resetUnknownAfter is how long packets of unknown flows are dropped after a
