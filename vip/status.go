@@ -34,6 +34,9 @@ type ClusterStatus struct {
 	Base    uint8 // priority of the settings
 	Current uint8 // as it is advertised
 	Preempt bool
+	// Address is this gateway's on the heartbeat link, which decides between equal
+	// priorities; not valid without one.
+	Address netip.Addr
 	// Faults say why this gateway must not serve; nil when it may.
 	Faults []string
 	// Changes counts by cause.
@@ -185,7 +188,7 @@ func (c *cluster) status(now time.Duration) ClusterStatus {
 	s := ClusterStatus{
 		Name: c.plan.Name, VRID: c.plan.VRID, State: state.String(), Since: wall(now, since),
 		Cause: string(c.machine.Reason().Cause), Reason: c.machine.Reason().Text, Term: c.machine.Term(),
-		Base: uint8(c.plan.OwnPriority), Current: c.machine.Advertised(), Preempt: c.plan.Preempt,
+		Base: uint8(c.plan.OwnPriority), Current: c.machine.Advertised(), Preempt: c.plan.Preempt, Address: c.plan.Heartbeat.Addr,
 		Faults: c.machine.Faults(), Changes: maps.Clone(c.changes), Lost: c.lost.Load(),
 		Pings: c.pings.status(), Alarms: c.alarms(now),
 	}

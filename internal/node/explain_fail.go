@@ -107,7 +107,7 @@ func outcome(c vip.ClusterStatus, self string, q control.FailQuestion) control.F
 }
 
 func gateways(c vip.ClusterStatus, self string) []*gateway {
-	own := &gateway{name: self, active: c.State == "active", level: election.Sound, priority: c.Base}
+	own := &gateway{name: self, active: c.State == "active", level: election.Sound, priority: c.Base, addr: c.Address}
 	switch {
 	case len(c.Faults) > 0:
 		own.out = c.Faults[0]
@@ -180,17 +180,16 @@ func decide(list []*gateway, preempt bool) (best *gateway, stays bool) {
 	return best, best != nil && best.active
 }
 
-// stands says whether a gateway would have the role before another.
+// stands says whether a gateway would have the role before another: as in the
+// election the active one keeps it among equals, unless a sound one preempts.
 func stands(a, b *gateway, preempt bool) bool {
 	switch {
 	case a.level != b.level:
 		return a.level > b.level
-	case a.active != b.active && !preempt:
+	case a.active != b.active && !(preempt && a.level == election.Sound):
 		return a.active
 	case a.priority != b.priority:
 		return a.priority > b.priority
-	case a.active != b.active:
-		return a.active
 	}
 	return b.addr.Less(a.addr)
 }
