@@ -126,7 +126,7 @@ func (m *Machine) ignores(now time.Duration) bool {
 // answer says at once that this node is active, and has switches and neighbours
 // learn anew who has the VIPs: the other one has told them otherwise.
 func (m *Machine) answer(now time.Duration) {
-	if !m.conflict {
+	if !m.conflict || now-m.conflictAt > recent {
 		m.conflict = true
 		m.emit(Effect{Kind: Still, Reason: because(CauseConflict, "another active gateway was heard"), Term: m.term})
 	} else if now-m.conflictAt < m.Interval/2 {

@@ -26,7 +26,7 @@ func (m *Machine) decideBackup(now time.Duration) {
 		m.downAt = now + m.downInterval(m.Interval)
 	}
 	switch {
-	case free && (m.ordered || m.best(now)):
+	case free && (m.ordered || m.best(now)) && m.heardByAll(now):
 		m.takeGranted(now, because(CauseFree, "the role was free"))
 	case now >= m.silentAt(now) && m.gaveUp.IsValid():
 		m.takeGranted(now, because(CauseFree, "%s gave the role up", m.gaveUp))
@@ -193,10 +193,7 @@ func (m *Machine) claimOnSegment(now time.Duration, s *segment) {
 		m.advertDue = now
 	}
 	// One of ours answers by resigning; others fall silent.
-	quiet := m.Interval * 3 / 2
-	if len(m.peers) > 0 {
-		quiet = m.downInterval(s.interval)
-	}
+	quiet := m.downInterval(s.interval)
 	if last := max(s.last, m.claiming.since); now-last >= quiet {
 		m.take(now, why)
 		return
@@ -229,4 +226,16 @@ func (m *Machine) heardStanding(priority uint8, s *segment) standing {
 		level = Impaired
 	}
 	return standing{level, priority, s.source}
+}
+
+// heardByAll says that every gateway within reach hears this node: one that does
+// not may act in ignorance of its claim, and only silence keeps the two apart.
+func (m *Machine) heardByAll(now time.Duration) bool {
+	for i := range m.peers {
+		p := &m.peers[i]
+		if m.alive(p, now) && !p.HearsUs && (p.State != Init || !p.Resigned) {
+			return false
+		}
+	}
+	return true
 }

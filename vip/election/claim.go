@@ -70,8 +70,9 @@ func (m *Machine) grant(now time.Duration) {
 		if m.alive(p, now) && p.Claim == g.number && m.state != Active {
 			return
 		}
-		m.granted = grant{}
-		m.downAt = max(m.downAt, p.heard+m.downInterval(m.Interval)) // it may have taken it
+		// It may have taken it, up to now, and be silent since.
+		m.granted, m.freed = grant{}, false
+		m.downAt = max(m.downAt, now+m.downInterval(m.Interval))
 	}
 	if m.state == Active || m.state == Init || m.activeByBeat(now) != nil {
 		return // the active node is who gives way

@@ -62,6 +62,9 @@ type peer struct {
 	deafSince   time.Duration
 }
 
+// maxTerm bounds what is believed of terms: they grow by one.
+const maxTerm = 1 << 62
+
 // maxMembers bounds what is learnt of a segment.
 const maxMembers = 16
 
@@ -119,7 +122,7 @@ func (m *Machine) Heartbeat(now time.Duration, i int, h Heartbeat) {
 			m.segments[i].heard = false // those were its
 		}
 	}
-	if h.Term > m.term {
+	if h.Term > m.term && h.Term < maxTerm {
 		m.term = h.Term
 		if m.state == Active {
 			// There was another one: what it did is older than what comes now, and
