@@ -92,13 +92,13 @@ func (c *cluster) take(e election.Effect) {
 		c.takeFault = "the VIPs cannot be taken: " + err.Error()
 		c.takeAgain = c.d.Now() + c.takePause
 		c.log.Error("VIPs not taken", "error", err)
-		c.post2(func(now time.Duration) { c.machine.Local(now, c.local()) })
+		c.postFromLoop(func(now time.Duration) { c.machine.Local(now, c.local()) })
 	}
 	c.renewAt = c.d.Now() + renewEvery
 }
 
-// post2 is post for the loop itself, which must not wait for room.
-func (c *cluster) post2(f func(now time.Duration)) {
+// postFromLoop is post for the loop itself, which must not wait for room.
+func (c *cluster) postFromLoop(f func(now time.Duration)) {
 	select {
 	case c.inbox <- f:
 	default:

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"sluice/vip/vrrp"
 )
 
 // Local is how this node is.
@@ -209,7 +211,7 @@ func (m *Machine) note(now time.Duration, segment int, a Advert) {
 // first. Whoever stands next is the first to act on it (RFC 9568 §6.4.2).
 func (m *Machine) hearResign(now time.Duration, from netip.Addr) {
 	m.gaveUp, m.unheeded = from, false
-	m.downAt = now + Skew(m.advertised(), m.Interval)
+	m.downAt = now + vrrp.Skew(m.advertised(), m.Interval)
 	if m.claiming.adverts {
 		m.downAt = now
 	}
