@@ -21,7 +21,7 @@ func TestF05Cable(t *testing.T) {
 	p.wantNoAlarms(p.each...)
 	p.want("backup", "active")
 	p.wantChanges(p.a, "active>backup handed_over")
-	p.wantChanges(p.b, "backup>active peer_worse")
+	p.wantChanges(p.b, "backup>active peer_worse|role_free")
 	p.serves()
 }
 
@@ -34,7 +34,7 @@ func TestF06SilentLoss(t *testing.T) {
 	p.wantAlarm(p.a, "ping")
 	p.serves()
 	p.wantChanges(p.a, "active>backup handed_over")
-	p.wantChanges(p.b, "backup>active peer_worse")
+	p.wantChanges(p.b, "backup>active peer_worse|role_free")
 }
 
 func TestF06SilentLossWithoutPings(t *testing.T) {

@@ -105,7 +105,7 @@ func TestK12OneInterface(t *testing.T) {
 		}
 	}
 	p.serves()
-	p.wantChanges(p.b, "backup>active peer_worse")
+	p.wantChanges(p.b, "backup>active peer_worse|role_free")
 }
 
 // TestK13Pings: an interface is tested through itself. That the host is reached by
@@ -134,7 +134,7 @@ func TestK14AllMustFail(t *testing.T) {
 	t.Cleanup(func() { p.run(p.Router, "ip route del blackhole 192.0.2.1/32") })
 	p.want("backup", "active")
 	p.serves()
-	p.wantChanges(p.b, "backup>active peer_worse")
+	p.wantChanges(p.b, "backup>active peer_worse|role_free")
 }
 
 // TestK16K17PhysicalInterface: VIPs lie on interfaces of their own above the
