@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"sluice/internal/nettest"
@@ -125,6 +126,26 @@ func TestF18ByHand(t *testing.T) {
 	p.serves()
 	p.wantChanges(p.a)
 	p.wantChanges(p.b)
+}
+
+// TestF18Renamed: a physical interface that has another name is one that is not
+// there, until it is called as before.
+func TestF18Renamed(t *testing.T) {
+	p := share(t, pinged)
+	rename := func(from, to string) { p.run(p.a.Namespace, "ip link set "+from+" name "+to) }
+	rename(nettest.InsideLink, "away0")
+	back := sync.OnceFunc(func() { rename("away0", nettest.InsideLink) })
+	t.Cleanup(back)
+	p.wantAlarm(p.a, "link")
+	p.want("backup", "active")
+	p.gone(p.a)
+	p.serves()
+	back()
+	p.wantNoAlarms(p.each...)
+	_, err := p.a.try("vip", "swap", "--all")
+	must(t, err)
+	p.want("active", "backup")
+	p.serves()
 }
 
 // macvlan is the interface that a gateway has the VIP on, or would.
