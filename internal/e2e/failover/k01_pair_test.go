@@ -95,7 +95,7 @@ func TestK06Heartbeat(t *testing.T) {
 
 // TestK12OneInterface: the fault of one interface moves the VIPs of all.
 func TestK12OneInterface(t *testing.T) {
-	p := share(t, pinged)
+	p := share(t, plain)
 	must(t, p.a.CableOut(nettest.InsideLink))
 	p.want("backup", "active")
 	p.gone(p.a)
