@@ -44,7 +44,8 @@ func (m *Machine) decideActive(now time.Duration) {
 }
 
 func (m *Machine) lapseReason(now time.Duration) Reason {
-	if m.Pings && len(m.peers) > 0 && !m.anyAlive(now) && now-m.answered >= 2*m.Interval {
+	ran := now-m.looked <= m.Interval // so that it would have heard
+	if ran && m.Pings && len(m.peers) > 0 && !m.anyAlive(now) && now-m.answered >= 2*m.Interval {
 		return because(CauseIsolated, "isolated: nobody was within reach any more")
 	}
 	return because(CauseStopped, "stopped for longer than adverts may be missed")

@@ -32,12 +32,8 @@ func (m *Machine) claim(now time.Duration, why Reason) {
 	m.claiming = claim{beat: true, adverts: m.claiming.adverts, number: m.claims, since: now, why: why}
 }
 
-func (m *Machine) withdraw() {
-	m.claiming.beat = false
-	if !m.claiming.adverts {
-		m.claiming = claim{}
-	}
-}
+// withdraw gives up a claim of either kind: what it was for is not so any more.
+func (m *Machine) withdraw() { m.claiming = claim{} }
 
 // takeGranted takes a role that is free once everybody within reach agrees. Who
 // cannot hear this node cannot agree either, if that is no consequence of our own
