@@ -26,8 +26,8 @@ const (
 	inboxSize = 256
 	// tryAgain is the pause between attempts at what the kernel refused.
 	tryAgain = time.Second
-	// listenAnew is how long a loop that was stopped ignores packets: what waited in
-	// the sockets' buffers is from then.
+	// listenAnew is how long a loop that was stopped ignores what arrives: what
+	// waited in the sockets' buffers is from then.
 	listenAnew = 20 * time.Millisecond
 )
 
@@ -71,6 +71,8 @@ type cluster struct {
 	takeAgain time.Duration
 	changes   map[string]uint64 // by state entered
 	wordFault error
+	wordless  time.Duration // since when a VIP has no word, 0 for not
+	renewing  bool
 }
 
 // newCluster makes ready what a cluster needs and decides whether it goes on from
@@ -85,11 +87,7 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	for _, v := range p.VIPs {
 		c.vips = append(c.vips, v.Addr.Addr())
 	}
-	set, err := d.host.New(addressPlan(p))
-	if err != nil {
-		return nil, err
-	}
-	c.set = set
+	var err error
 	if c.pings, err = newPings(c); err != nil {
 		return nil, err
 	}
@@ -97,6 +95,9 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 		return nil, err
 	}
 	if c.beats, err = newBeats(c); err != nil {
+		return nil, err
+	}
+	if c.set, err = d.host.New(addressPlan(p)); err != nil {
 		return nil, err
 	}
 	c.setNotifier(p)
@@ -164,9 +165,10 @@ func (c *cluster) post(f func(now time.Duration)) {
 // packet hands something from the network to the loop, or drops it: whoever sends
 // much must not fill memory, and a loop that is behind needs the newest.
 func (c *cluster) packet(f func(now time.Duration)) {
+	arrived := c.d.Now()
 	select {
 	case c.inbox <- func(now time.Duration) {
-		if now >= c.deafUntil {
+		if arrived >= c.deafUntil {
 			f(now)
 		}
 	}:
@@ -194,6 +196,7 @@ func (c *cluster) run(ctx context.Context) {
 			c.machine.Tick(c.awake())
 		}
 		c.carryOut()
+		c.tellRole()
 		timer.Reset(c.maintain(c.d.Now()))
 	}
 }
@@ -239,7 +242,7 @@ func (c *cluster) start(ctx context.Context) {
 	}
 	c.spawn(func() { c.watchLinks(ctx) })
 	c.pings.start(ctx)
-	c.beats.start(ctx)
+	c.beats.open()
 	for _, l := range c.lans {
 		l.open()
 	}
@@ -298,18 +301,20 @@ func (c *cluster) finish(leave bool) {
 		l.close()
 	}
 	c.beats.close()
+	c.d.roles.remove(c.plan.Name)
 	if err := c.set.Close(leave); err != nil {
 		c.log.Error("VIPs", "error", err)
 	}
 }
 
 // changesTo says whether a running cluster can go on with another plan: where
-// nothing but these differs: VIPs on the same segments, notify, announcements.
-// Anything else needs a new beginning.
+// nothing but these differs: VIPs on the same segments, proofs of adverts, notify,
+// announcements. Anything else needs a new beginning.
 func (c Cluster) changesTo(p Cluster) bool {
 	a, b := c, p
 	for _, x := range []*Cluster{&a, &b} {
 		x.VIPs, x.Notify, x.NotifyTimeout, x.Announce = nil, nil, 0, config.Announce{}
+		x.Auth, x.AdvertKeys = config.Auth{}, nil
 	}
 	return a.equal(b) && slices.Equal(segmentsOf(c), segmentsOf(p))
 }
@@ -343,6 +348,10 @@ func (c *cluster) inform(d *Daemon) {
 
 // adopt takes the plan over: VIPs that both have lose nothing.
 func (c *cluster) adopt(p Cluster) error {
+	proof, err := p.proof()
+	if err != nil {
+		return err
+	}
 	if err := c.set.Change(addressPlan(p)); err != nil {
 		c.log.Error("VIPs not changed", "error", err)
 		return fmt.Errorf("VIPs not changed: %v", err)
@@ -350,7 +359,8 @@ func (c *cluster) adopt(p Cluster) error {
 	gone := slices.DeleteFunc(slices.Clone(c.vips), func(a netip.Addr) bool {
 		return slices.ContainsFunc(p.VIPs, func(v config.VIP) bool { return v.Addr.Addr() == a })
 	})
-	if err := c.words.Set(gone, false, 0); err != nil {
+	// The dataplane has been told of the settings before and may have taken the words.
+	if err := c.words.Set(gone, false, 0); err != nil && !errors.Is(err, ErrNoWord) {
 		c.wordFault = err
 	}
 	if !slices.Equal(p.Notify, c.plan.Notify) || p.NotifyTimeout != c.plan.NotifyTimeout {
@@ -366,6 +376,7 @@ func (c *cluster) adopt(p Cluster) error {
 	}
 	for _, l := range c.lans {
 		l.setAddresses(p)
+		l.prove(proof)
 	}
 	c.beats.setVIPs(p)
 	if state, _ := c.machine.State(); state == election.Active {

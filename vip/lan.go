@@ -45,6 +45,7 @@ type lan struct {
 	index     int
 	at        place
 	addresses []netip.Addr
+	local     netip.Addr // what another gateway's IPv6 list begins with
 	peers     []netip.Addr
 	segment   *segment.Segment // nil while it cannot be opened
 	signer    *auth.Signer
@@ -61,33 +62,26 @@ type lan struct {
 // lanCounts are shown; all of them count since the start.
 type lanCounts struct {
 	in, out, mismatch uint64
-	refused           [vrrp.Refusals]uint64
-	unproven          [auth.Verdicts]uint64
-	skewed            bool
+	// strange and dialect are when the last came that no key of ours made, and the
+	// last with a checksum of the other kind; 0 for never.
+	strange, dialect time.Duration
+	refused          [vrrp.Refusals]uint64
+	unproven         [auth.Verdicts]uint64
+	skewed           bool
 }
 
 func newLANs(c *cluster) ([]*lan, error) {
-	mode, err := auth.ParseMode(string(c.plan.Auth.Mode))
+	proof, err := c.plan.proof()
 	if err != nil {
 		return nil, err
-	}
-	keys, err := c.plan.keys()
-	if err != nil {
-		return nil, err
-	}
-	if mode != auth.Off && keys == nil {
-		return nil, fmt.Errorf("adverts are to be signed (%s), but there is no key", mode)
 	}
 	var list []*lan
 	for i, at := range segmentsOf(c.plan) {
-		l := &lan{c: c, index: i, at: at, mode: mode, dialect: vrrp.WithPseudoHeader}
+		l := &lan{c: c, index: i, at: at, dialect: vrrp.WithPseudoHeader}
 		if c.plan.Checksum == config.ChecksumPlain {
 			l.dialect = vrrp.WithoutPseudoHeader
 		}
-		if mode != auth.Off {
-			l.signer = auth.NewSigner(keys, c.d.clock)
-			l.verifier = auth.NewVerifier(keys, auth.DefaultWindow(c.plan.AdvertInterval), c.d.clock)
-		}
+		l.prove(proof)
 		if c.plan.Unicast {
 			for _, a := range c.plan.Addrs {
 				if a.Interface == at.Interface && a.Addr.Is6() == at.IPv6 {
@@ -102,7 +96,8 @@ func newLANs(c *cluster) ([]*lan, error) {
 }
 
 // setAddresses takes over the VIPs of this place. An IPv6 list begins with a
-// link-local address (RFC 9568 §5.2.9): the one that the virtual MAC makes.
+// link-local address (RFC 9568 §5.2.9): the one that another gateway's list begins
+// with, since some refuse any other, or the one that the virtual MAC makes.
 func (l *lan) setAddresses(p Cluster) {
 	var list []netip.Addr
 	for _, v := range p.VIPs {
@@ -115,6 +110,8 @@ func (l *lan) setAddresses(p Cluster) {
 		switch {
 		case local > 0:
 			list[0], list[local] = list[local], list[0]
+		case local < 0 && l.local.IsValid():
+			list = append([]netip.Addr{l.local}, list...)
 		case local < 0:
 			list = append([]netip.Addr{linkLocal(p.MAC(true), p.VRID)}, list...)
 		}
@@ -159,6 +156,9 @@ func (l *lan) close() {
 // repair opens again what is not the interface any more.
 func (l *lan) repair() {
 	if l.segment != nil && !errors.Is(l.segment.Err(), segment.ErrReopen) {
+		if state, _ := l.c.machine.State(); state != election.Active {
+			l.problem = nil // what failed was the last that it had to send
+		}
 		return
 	}
 	l.close()
@@ -222,6 +222,7 @@ func (l *lan) judge(now time.Duration, p segment.Packet) {
 	}
 	if r.Mismatch {
 		l.counts.mismatch++
+		l.counts.dialect = now
 	}
 	if l.mode != auth.Off && !l.verify(now, p.Source, &r) {
 		return
@@ -240,7 +241,10 @@ func (l *lan) verify(now time.Duration, source netip.Addr, r *vrrp.Received) boo
 		return true
 	}
 	l.counts.unproven[result.Verdict]++
-	if result.Verdict == auth.NotFresh {
+	switch result.Verdict {
+	case auth.BadMAC, auth.UnknownKey, auth.MissingTrailer:
+		l.counts.strange = now
+	case auth.NotFresh:
 		l.c.machine.Suspect(now, l.index)
 	}
 	if l.quiet(now, int(vrrp.Refusals)+int(result.Verdict)) {
@@ -285,5 +289,18 @@ func (l *lan) compare(r *vrrp.Received) {
 		l.differs = fmt.Sprintf("on %s the active gateway advertises %v, the settings here say %v", l.at.Interface, theirs, ours)
 	case r.Interval != l.c.plan.AdvertInterval:
 		l.differs = fmt.Sprintf("on %s the active gateway advertises each %v, the settings here say %v", l.at.Interface, r.Interval, l.c.plan.AdvertInterval)
+	}
+	if slices.Equal(ours, theirs) {
+		l.followLocal(r.Addresses[0])
+	}
+}
+
+// followLocal has our IPv6 list begin as that of another gateway with the same VIPs:
+// keepalived refuses a list with any address that is not in its own.
+func (l *lan) followLocal(first netip.Addr) {
+	if l.at.IPv6 && first.IsLinkLocalUnicast() && first != l.addresses[0] {
+		l.c.log.Info("adverts begin as those of another gateway", "interface", l.at.Interface, "address", first)
+		l.local = first
+		l.setAddresses(l.c.plan)
 	}
 }

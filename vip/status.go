@@ -259,6 +259,9 @@ func (b *beats) status(p *beatPeer) PeerStatus {
 	return s
 }
 
+// recently is for how long a single advert keeps an alarm up.
+const recently = 10 * time.Second
+
 // alarms are the election's, and what only shows here.
 func (c *cluster) alarms(now time.Duration) []AlarmStatus {
 	var list []AlarmStatus
@@ -275,6 +278,12 @@ func (c *cluster) alarms(now time.Duration) []AlarmStatus {
 		}
 		if l.differs != "" {
 			list = append(list, AlarmStatus{"settings_differ", l.at.Interface, l.differs, time.Now()})
+		}
+		if at := l.counts.strange; at != 0 && now-at < recently {
+			list = append(list, AlarmStatus{"adverts_refused", l.at.Interface, "adverts for this virtual router come that are not signed with our key", time.Now()})
+		}
+		if at := l.counts.dialect; at != 0 && now-at < recently {
+			list = append(list, AlarmStatus{"checksum", l.at.Interface, "adverts come with a checksum of the other kind: their sender may refuse ours", time.Now()})
 		}
 		if l.counts.skewed {
 			list = append(list, AlarmStatus{"clock", l.at.Interface, "the clocks of this gateway and of the active one differ by more than the replay window", time.Now()})

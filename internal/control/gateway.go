@@ -34,6 +34,9 @@ type Segment struct {
 	Family     string `json:"family"`
 	AdvertsIn  uint64 `json:"adverts_in"`
 	AdvertsOut uint64 `json:"adverts_out"`
+	// OtherChecksum counts adverts that were believed although their checksum is
+	// made in the other way: their sender may refuse ours.
+	OtherChecksum uint64 `json:"other_checksum"`
 	// Refused counts adverts that were not believed, by why.
 	Refused Counts `json:"refused"`
 	// ActiveAddr is who is active there by the last advert; zero for nobody.

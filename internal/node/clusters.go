@@ -180,8 +180,3 @@ func (n *node) health(now *running) vip.Health {
 	}
 	return h
 }
-
-// synced says whether the flows of the active gateway are here.
-func (n *node) synced(c config.VirtualCluster) bool {
-	return len(c.Peers) == 0 || !c.Heartbeat.Enabled() || n.flowSynced(c.Name)
-}

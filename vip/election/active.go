@@ -90,11 +90,37 @@ func (m *Machine) advertWhileActive(now time.Duration, i int, a Advert) {
 	}
 	own := standing{m.level(), m.advertised(), a.Own}
 	if !m.heardStanding(a.Priority, s).better(own) {
+		if m.ignores(now) {
+			m.unheeded = true
+			m.leave(now, Backup, because(CauseConflict, "%s is active, too, and does not heed this node's adverts", a.Source), true)
+			m.note(now, i, a)
+			return
+		}
 		m.answer(now)
 		return
 	}
 	m.leave(now, Backup, because(CauseHigher, "%s advertises priority %d", a.Source, a.Priority), true)
 	m.note(now, i, a)
+}
+
+// Adverts that should have ended with ours are ignoring ours when so many came, none
+// of them longer after the one before than so many intervals. keepalived hardly gets
+// to send any while it hears what it refuses.
+const (
+	ignoringCount = 4
+	ignoringGap   = 20
+)
+
+// ignores says that adverts which ours should have ended go on and on: their sender
+// does not hear ours, or refuses them, and so cannot know that it has to give way.
+func (m *Machine) ignores(now time.Duration) bool {
+	switch {
+	case m.ignoring == 0 || now-m.ignored >= ignoringGap*m.Interval:
+		m.ignoring, m.ignored, m.ignoringSince = 1, now, now
+	case now-m.ignored >= m.Interval/2: // else it is the same one, of another segment
+		m.ignoring, m.ignored = m.ignoring+1, now
+	}
+	return m.ignoring >= ignoringCount && now-m.ignoringSince >= m.downInterval(m.Interval)
 }
 
 // answer says at once that this node is active, and has switches and neighbours

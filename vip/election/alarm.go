@@ -77,6 +77,8 @@ func (m *Machine) refreshAlarms(now time.Duration) {
 	m.alarmSegments(now)
 	if m.claiming.made() && now-m.claiming.since > max(10*m.BeatInterval, 4*m.Interval) {
 		a.raise("claim_unanswered", "", "the active gateway does not give its role up (%s)", m.claiming.why.Text)
+	} else if m.unheeded && m.state == Backup {
+		a.raise("claim_unanswered", "", "the active gateway does not heed this node's adverts, so this node leaves it the role")
 	}
 	a.settle(now)
 }

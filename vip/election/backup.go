@@ -28,6 +28,8 @@ func (m *Machine) decideBackup(now time.Duration) {
 	switch {
 	case free && (m.ordered || m.best(now)):
 		m.takeGranted(now, because(CauseFree, "the role was free"))
+	case now >= m.silentAt(now) && m.gaveUp.IsValid():
+		m.takeGranted(now, because(CauseFree, "%s gave the role up", m.gaveUp))
 	case now >= m.silentAt(now):
 		m.takeGranted(now, because(CauseSilent, "no active gateway was heard"))
 	default:
@@ -91,6 +93,12 @@ func (m *Machine) downInterval(interval time.Duration) time.Duration {
 // signOfLife puts off the end of silence.
 func (m *Machine) signOfLife(now, interval time.Duration) {
 	m.downAt = max(m.downAt, now+m.downInterval(interval))
+}
+
+// beatOfLife is signOfLife by a heartbeat, which says how long the sender's words
+// are open at most: its adverts may be unheard here.
+func (m *Machine) beatOfLife(now, remaining time.Duration) {
+	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+Skew(m.advertised(), m.Interval))
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves
@@ -202,7 +210,7 @@ func (m *Machine) reasonOnSegment(now time.Duration, s *segment) Reason {
 	own := standing{m.level(), m.Priority, s.own}
 	other := m.heardStanding(s.priority, s)
 	switch {
-	case own.level == Unfit || m.yielding:
+	case own.level == Unfit || m.yielding || m.unheeded && !m.ordered:
 		return Reason{}
 	case m.ordered && own.better(other):
 		return because(CauseOrder, "swapped by an operator")

@@ -111,23 +111,29 @@ type Machine struct {
 	peers    []peer
 	segments []segment
 
-	until        time.Duration // how long the owner words are open
-	advertDue    time.Duration
-	beatDue      time.Duration
-	beacons      []Heartbeat // as last sent
-	claiming     claim
-	claims       uint32 // made so far
-	granted      grant
-	resigned     bool          // we gave the role up by ourselves, and nobody has it yet
-	yielding     bool          // by an order: no role is claimed until the other is gone
-	yieldUntil   time.Duration // 0: without limit
-	ordered      bool          // by an order: this node claims the role
-	orderedUntil time.Duration
-	conflict     bool          // another active node was heard since this one is active
-	conflictAt   time.Duration // when that was last answered
-	freed        bool          // the active node gave its role up, and nobody was heard to have it
-	looked       time.Duration // when it decided last
-	downAt       time.Duration // when silence means that nobody is active
+	until         time.Duration // how long the owner words are open
+	advertDue     time.Duration
+	beatDue       time.Duration
+	beacons       []Heartbeat // as last sent
+	claiming      claim
+	claims        uint32 // made so far
+	granted       grant
+	resigned      bool          // we gave the role up by ourselves, and nobody has it yet
+	yielding      bool          // by an order: no role is claimed until the other is gone
+	yieldUntil    time.Duration // 0: without limit
+	ordered       bool          // by an order: this node claims the role
+	orderedUntil  time.Duration
+	conflict      bool          // another active node was heard since this one is active
+	conflictAt    time.Duration // when that was last answered
+	ignoring      int           // how many adverts came that ours should have ended
+	ignoringSince time.Duration // when the first of them came
+	ignored       time.Duration // and the last
+	unheeded      bool          // this node gave way to one that does not heed its adverts
+	freed         bool          // the active node gave its role up, and nobody was heard to have it
+	gaveUp        netip.Addr    // who gave its role up by an advert, and nobody was heard since
+	looked        time.Duration // when it decided last
+	steady        time.Duration // since when it decides without a stop
+	downAt        time.Duration // when silence means that nobody is active
 
 	alarms  alarms
 	effects []Effect
@@ -238,10 +244,13 @@ func (m *Machine) decide(now time.Duration) {
 		return
 	}
 	m.observe(now)
-	if m.state == Backup && now-m.looked > m.Interval {
-		// It was stopped itself: silence proves nothing, and what it knew is old.
-		m.signOfLife(now, m.Interval)
-		m.freed, m.claiming = false, claim{}
+	if now-m.looked > m.Interval {
+		m.steady = now
+		if m.state == Backup {
+			// It was stopped itself: silence proves nothing, and what it knew is old.
+			m.signOfLife(now, m.Interval)
+			m.freed, m.gaveUp, m.claiming = false, netip.Addr{}, claim{}
+		}
 	}
 	m.looked = now
 	switch m.state {
@@ -319,7 +328,8 @@ func (m *Machine) become(now time.Duration, to State, reason Reason) {
 // before anybody is told: who hears of it may send at once.
 func (m *Machine) take(now time.Duration, reason Reason) {
 	m.term++
-	m.resigned, m.ordered, m.yielding, m.freed = false, false, false, false
+	m.resigned, m.ordered, m.yielding, m.freed, m.gaveUp = false, false, false, false, netip.Addr{}
+	m.ignoring, m.unheeded = 0, false
 	m.until = m.deadline(now)
 	m.emit(Effect{Kind: Take, Until: m.until, Term: m.term})
 	m.become(now, Active, reason)
@@ -333,7 +343,7 @@ func (m *Machine) leave(now time.Duration, to State, reason Reason, aloud bool) 
 	m.emit(Effect{Kind: Leave})
 	m.until = 0
 	m.resigned = aloud
-	m.freed = false
+	m.freed, m.gaveUp = false, netip.Addr{}
 	m.downAt = now + m.downInterval(m.Interval)
 	for i := range m.segments {
 		m.segments[i].heard = false
@@ -349,6 +359,8 @@ func (m *Machine) advertise(now time.Duration) {
 	if m.state == Active {
 		m.until = m.deadline(now)
 		m.emit(Effect{Kind: Renew, Until: m.until})
+		// Who hears no adverts must not think that the words close sooner.
+		m.beat(now)
 	}
 	if !m.Alone || m.Segments > 0 {
 		m.emit(Effect{Kind: Advertise, Priority: m.advertised()})
@@ -381,7 +393,16 @@ func (m *Machine) advertised() uint8 {
 	return m.Priority
 }
 
-// Beacon is what our heartbeat to peer number i says of us.
+// Remaining is how long the owner words are open from now on: what a heartbeat that
+// is sent now says.
+func (m *Machine) Remaining(now time.Duration) time.Duration {
+	if m.state != Active {
+		return 0
+	}
+	return max(0, m.until-now)
+}
+
+// Beacon is what our heartbeat to peer number i says of us, but for Remaining.
 func (m *Machine) Beacon(i int) Heartbeat {
 	h := Heartbeat{
 		State: m.state, Term: m.term, Priority: m.Priority,

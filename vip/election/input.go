@@ -35,6 +35,8 @@ type Heartbeat struct {
 	Priority                  uint8
 	Healthy, LinksOK, PingsOK bool
 	Synced                    bool
+	// Remaining is how long its owner words are open from now on, while it is active.
+	Remaining time.Duration
 	// Claim asks for the role: a number, 0 for no claim. Ordered says that it is
 	// because an operator wants it.
 	Claim   uint32
@@ -109,8 +111,8 @@ func (m *Machine) Heartbeat(now time.Duration, i int, h Heartbeat) {
 		if was != Active {
 			p.activeSince = now
 		}
-		m.freed = false
-		m.signOfLife(now, m.Interval)
+		m.freed, m.gaveUp = false, netip.Addr{}
+		m.beatOfLife(now, h.Remaining)
 	case was == Active && (h.State != Init || h.Resigned):
 		m.freed = true
 		for i := range m.segments {
@@ -189,20 +191,21 @@ func (m *Machine) note(now time.Duration, segment int, a Advert) {
 	s.own = a.Own
 	if a.Priority == 0 {
 		if s.heard && s.source == a.Source {
-			m.hearResign(now)
+			m.hearResign(now, a.Source)
 		}
 		return
 	}
 	worse := m.heardStanding(a.Priority, s).level < m.level()
 	since(&s.worse, &s.worseSince, now, worse)
-	m.freed = false
+	m.freed, m.gaveUp = false, netip.Addr{}
 	m.signOfLife(now, a.Interval)
 	s.heard, s.last, s.interval, s.priority, s.source = true, now, a.Interval, a.Priority, a.Source
 }
 
 // hearResign: the active node gave the role up, on whichever segment it was heard
 // first. Whoever stands next is the first to act on it (RFC 9568 §6.4.2).
-func (m *Machine) hearResign(now time.Duration) {
+func (m *Machine) hearResign(now time.Duration, from netip.Addr) {
+	m.gaveUp, m.unheeded = from, false
 	m.downAt = now + Skew(m.advertised(), m.Interval)
 	if m.claiming.adverts {
 		m.downAt = now

@@ -33,7 +33,7 @@ func TestBounce(t *testing.T) {
 
 // TestCommonOutage: both see it, at different times, and its end as well.
 func TestCommonOutage(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(30) {
 		w := pair(t, setup{seed: seed, beats: true, pings: true, preempt: true})
 		w.targetDown[1] = true
 		w.run(5 * time.Second)
@@ -204,7 +204,60 @@ func TestSuspect(t *testing.T) {
 	w.wantAlarm(1, "not_fresh")
 	w.run(time.Second)
 	w.dualOK = true
-	w.want("active active")
+	w.want("backup active") // node 0 hears that node 1 does not hear it
+}
+
+// TestUnheeded: adverts pass one way only and there is no heartbeat, as where another
+// make refuses ours. Who is heard keeps the role, and the other does not try again
+// and again.
+func TestUnheeded(t *testing.T) {
+	for seed := range uint64(50) {
+		w := newWorld(t, setup{nodes: 2, seed: seed, preempt: true})
+		w.run(2 * time.Second)
+		w.want("active backup")
+		for s := range w.segs {
+			w.cut[[3]int{0, 1, s}] = true
+		}
+		w.dualOK = true // until node 0 notices
+		w.run(2 * time.Second)
+		w.want("backup active")
+		w.dual, w.dualOK = -1, false
+		w.run(20 * time.Second)
+		w.want("backup active")
+		w.wantAlarm(0, "claim_unanswered")
+		if n := len(w.nodes[0].changes); n > 3 {
+			w.fail("node 0 changed %d times", n)
+		}
+		for s := range w.segs {
+			w.cut[[3]int{0, 1, s}] = false
+		}
+		w.nodes[1].m.Stop(w.now)
+		w.nodes[1].run()
+		w.run(time.Second)
+		w.want("active init")
+		w.wantAlarm(0, "")
+	}
+}
+
+// TestGivenUp: by adverts alone it is told apart why a role was free.
+func TestGivenUp(t *testing.T) {
+	w := newWorld(t, setup{nodes: 2})
+	w.run(2 * time.Second)
+	w.want("active backup")
+	w.nodes[0].m.Stop(w.now)
+	w.nodes[0].run()
+	w.run(time.Second)
+	w.want("init active")
+	if cause := w.nodes[1].m.Reason().Cause; cause != CauseFree {
+		w.fail("the cause is %s", cause)
+	}
+	w = newWorld(t, setup{nodes: 2})
+	w.run(2 * time.Second)
+	w.nodes[0].dead = true
+	w.run(time.Second)
+	if cause := w.nodes[1].m.Reason().Cause; cause != CauseSilent {
+		w.fail("the cause is %s", cause)
+	}
 }
 
 // TestEqualPriorities: the greater address wins, by heartbeat and by adverts.

@@ -59,7 +59,7 @@ func segment(l vip.LANStatus) control.Segment {
 		family = "ipv6"
 	}
 	return control.Segment{
-		Interface: l.Interface, Family: family, AdvertsIn: l.In, AdvertsOut: l.Out,
+		Interface: l.Interface, Family: family, AdvertsIn: l.In, AdvertsOut: l.Out, OtherChecksum: l.Mismatch,
 		Refused: maps.Clone(l.Refused), ActiveAddr: l.ActiveAddr,
 	}
 }
@@ -81,6 +81,8 @@ var alarmSeverity = map[string]string{
 var alarmHints = map[string]string{
 	"heartbeat_link":    "look at the other gateway, the heartbeat link, and firewalls on its UDP port",
 	"heartbeat_refused": "give every gateway the same cluster key (the file cluster.key in node.data_dir)",
+	"adverts_refused":   "give every gateway the same keys (auth.keys), or find out who advertises",
+	"checksum":          "set checksum to what the other router makes: plain, or pseudo_header",
 	"asymmetric":        "frames pass one way only: look at cable, switch port and firewall of the heartbeat link",
 	"segment_split":     "look at the switch between the gateways: the heartbeat comes through, adverts do not",
 	"foreign":           "another machine uses this VRID: change vrid, or turn that machine off",

@@ -1,0 +1,94 @@
+package failover
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/internal/control"
+	"sluice/internal/nettest"
+)
+
+// signed has adverts signed by a key of each gateway's own.
+func signedBy(g *gateway, key string) string {
+	file := filepath.Join(g.dir, "advert.key")
+	must(g.all.t, os.WriteFile(file, []byte(key), 0o600))
+	return strings.Replace(edge, "    vips:", fmt.Sprintf("    auth: {mode: enforce, keys: [{id: 1, file: %s}]}\n    vips:", file), 1)
+}
+
+// launchSigned starts sluice with a key.
+func (g *gateway) launchSigned(key string) {
+	g.all.t.Helper()
+	g.all.settings = signedBy(g, key)
+	g.launch()
+}
+
+// Signed adverts are believed, those of another key are not; then the heartbeat
+// alone keeps a second gateway from serving, and an alarm says what is wrong.
+func TestAdvertKeys(t *testing.T) {
+	all := newGateways(t, nettest.ClusterOptions{Backends: 2}, "")
+	a, b := all.each[0], all.each[1]
+	right, wrong := strings.Repeat("right...", 4), strings.Repeat("wrong...", 4)
+	a.launchSigned(right)
+	all.want("active", "off")
+	b.launchSigned(right)
+	all.want("active", "backup")
+	all.eventually("signed adverts come", func() error { return b.hears(10, 0) })
+	a.stop()
+	all.want("off", "active")
+	a.launchSigned(right)
+	all.want("backup", "active")
+	all.eventually("signed adverts come", func() error { return a.hears(10, 0) })
+
+	a.stop()
+	a.launchSigned(wrong)
+	all.want("backup", "active")
+	// More of them than may be missed.
+	all.eventually("adverts are refused", func() error { return a.hears(0, 10) })
+	all.want("backup", "active")
+	b.stop()
+	all.want("active", "off")
+	b.launchSigned(right)
+	all.want("active", "backup")
+	all.eventually("adverts are refused", func() error { return b.hears(0, 10) })
+	all.want("active", "backup")
+	for g, since := range map[*gateway]control.VIPState{a: control.VIPActive, b: control.VIPBackup} {
+		if last := g.lastChange(); last.State != since {
+			t.Errorf("%s became %s: %s", g.Label, last.State, last.Reason)
+		}
+	}
+}
+
+// hears wants adverts taken, or refused and an alarm up, and none of the others.
+func (g *gateway) hears(taken, refused uint64) error {
+	c, err := g.cluster()
+	if err != nil {
+		return err
+	}
+	for _, s := range c.Segments {
+		bad := s.Refused["bad_mac"]
+		if s.AdvertsIn < taken || taken == 0 && s.AdvertsIn > 0 || bad < refused || refused == 0 && bad > 0 {
+			return fmt.Errorf("on %s %d adverts were taken, and refused %v", s.Interface, s.AdvertsIn, s.Refused)
+		}
+	}
+	if refused > 0 {
+		return alarmed(c, "adverts_refused")
+	}
+	return nil
+}
+
+// lastChange is the latest of its history.
+func (g *gateway) lastChange() control.StateChange {
+	g.all.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	h, err := control.NewClient(g.socket()).History(ctx, control.HistoryQuery{Limit: 1})
+	must(g.all.t, err)
+	if len(h.Changes) == 0 {
+		g.all.t.Fatalf("%s has no history", g.Label)
+	}
+	return h.Changes[0]
+}
