@@ -92,6 +92,7 @@ var alarmHints = map[string]string{
 	"isolated":          "look at this machine's cables and switch ports",
 	"claim_unanswered":  "look at the log of the active gateway",
 	"ping":              "look at the hosts and the way there",
+	"fault":             "put right what the text says; \"sluice doctor\" tells more",
 	"link":              "look at cable and switch port",
 	"settings_differ":   "apply the same settings on all gateways",
 	"adverts":           "look at the interface",
