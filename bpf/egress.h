@@ -63,14 +63,23 @@ static __always_inline long fib_lookup(struct xdp_md *ctx, const struct packet *
 }
 
 /* The id user space gave to the neighbour the routing table named, 0 = none. */
-static __always_inline __u32 known_hop(const struct bpf_fib_lookup *fib)
+static __always_inline __u32 known_hop(const struct bpf_fib_lookup *fib, __u32 carrier)
 {
-	struct next_hop_key key = { .ifindex = fib->ifindex };
+	struct next_hop_key key = { .ifindex = carrier };
 	__u32 *id;
 
 	__builtin_memcpy(key.destination, fib->dmac, ETH_ALEN);
 	id = bpf_map_lookup_elem(&next_hop_ids, &key);
 	return id ? *id : 0;
+}
+
+/* The routing table may name an interface above one of ours, such as the macvlan
+ * that has a virtual MAC: frames leave by the carrier, which next hops go by. */
+static __always_inline __u32 fib_carrier(const struct bpf_fib_lookup *fib)
+{
+	__u32 named = fib->ifindex, *carrier = bpf_map_lookup_elem(&egress, &named);
+
+	return carrier ? *carrier : named;
 }
 
 static __always_inline void want_neighbour(const struct packet *p, const struct bpf_fib_lookup *fib)
@@ -102,7 +111,7 @@ __noinline enum drop_reason client_hop(struct xdp_md *ctx, const struct packet *
 {
 	struct control *c = control();
 	struct next_hop *n;
-	__u32 epoch, id;
+	__u32 epoch, id, carrier;
 	long rc;
 
 	if (!c || !p || !from || !client || !way)
@@ -125,7 +134,8 @@ __noinline enum drop_reason client_hop(struct xdp_md *ctx, const struct packet *
 		want_neighbour(p, &way->fib);
 	if (rc != BPF_FIB_LKUP_RET_SUCCESS)
 		return DROP_NO_NEXT_HOP;
-	id = known_hop(&way->fib);
+	carrier = fib_carrier(&way->fib);
+	id = known_hop(&way->fib, carrier);
 	n = id ? next_hop(id) : NULL;
 	/* Once a connection, so that its packets need not ask the table again. */
 	if (!n && p->flags & TCP_SYN)
@@ -135,7 +145,7 @@ __noinline enum drop_reason client_hop(struct xdp_md *ctx, const struct packet *
 		way->hop = *n;
 		return DROP_NONE;
 	}
-	way->hop.ifindex = way->fib.ifindex;
+	way->hop.ifindex = carrier;
 	__builtin_memcpy(way->hop.destination, way->fib.dmac, ETH_ALEN);
 	__builtin_memcpy(way->hop.source, way->fib.smac, ETH_ALEN);
 	way->hop.vlan = p->vlan;

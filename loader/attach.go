@@ -208,6 +208,53 @@ func (d *Dataplane) allowEgress(named, carrier int) error {
 	return nil
 }
 
+// SetUpper says which interfaces lie above those that carry the programs, such as
+// the macvlan of a virtual MAC, by their indexes: upper to carrier. Where the
+// routing table names the former, frames leave by the latter. What an earlier call
+// named and this one does not is forgotten.
+func (d *Dataplane) SetUpper(carriers map[int]int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	have, err := d.uppers()
+	if err != nil {
+		return err
+	}
+	for upper := range have {
+		if _, stays := carriers[upper]; stays {
+			continue
+		}
+		if err := d.objs.Egress.Delete(uint32(upper)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("forbid interface %d as egress: %v", upper, err)
+		}
+	}
+	for upper, carrier := range carriers {
+		if upper == carrier {
+			return fmt.Errorf("allow interface %d as egress: it cannot lie above itself", upper)
+		}
+		if err := d.allowEgress(upper, carrier); err != nil {
+			return err
+		}
+	}
+	// What flows remember of their way back may name another carrier.
+	return d.changeControl(func(c *bpfControl) { c.RouteEpoch++ })
+}
+
+// uppers are the interfaces that leave by another.
+func (d *Dataplane) uppers() (map[int]int, error) {
+	out := map[int]int{}
+	var named, carrier uint32
+	it := d.objs.Egress.Iterate()
+	for it.Next(&named, &carrier) {
+		if named != carrier {
+			out[int(named)] = int(carrier)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("read egress interfaces: %v", err)
+	}
+	return out, nil
+}
+
 // releaseOthers takes our program off interfaces that left the settings.
 func (d *Dataplane) releaseOthers(keep []string) error {
 	names, err := d.pins.attached()

@@ -3,6 +3,7 @@ package loader
 import (
 	"fmt"
 	"net"
+	"time"
 )
 
 // control is the record of what changes while the programs run.
@@ -33,12 +34,17 @@ func (d *Dataplane) SetResetUnknown(on bool) error {
 	if err != nil {
 		return err
 	}
-	return d.control(func(c *bpfControl) {
-		c.ResetUnknownFrom = 0
-		if on {
-			c.ResetUnknownFrom = uint64(now)
-		}
-	})
+	if !on {
+		now = 0
+	}
+	return d.SetResetUnknownFrom(now)
+}
+
+// SetResetUnknownFrom is SetResetUnknown from a moment of CLOCK_MONOTONIC on, so
+// that it holds though this process be gone by then: some time after another
+// gateway has told of all its flows. 0 is never.
+func (d *Dataplane) SetResetUnknownFrom(at time.Duration) error {
+	return d.control(func(c *bpfControl) { c.ResetUnknownFrom = uint64(max(at, 0)) })
 }
 
 // SetPorts sets the two spans of source ports for nat, both ends included; a

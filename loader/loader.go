@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -60,6 +61,8 @@ type Dataplane struct {
 	lifetimes [6]uint32
 	embryo    uint32 // ticks
 	doubt     uint32 // ticks
+
+	changes atomic.Uint64 // of services and members
 
 	mu          sync.Mutex // guards what follows and changes of the records below
 	attachments []Attachment

@@ -10,6 +10,10 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+// Changes counts the changes of services and members: who remembers them need not
+// read them again while it stands.
+func (d *Dataplane) Changes() uint64 { return d.changes.Load() }
+
 // Members returns the members the maps hold.
 func (d *Dataplane) Members() (map[MemberID]Member, error) {
 	d.mu.Lock()
@@ -42,6 +46,7 @@ func (d *Dataplane) PutMember(id MemberID, m Member) error {
 	}
 	old, moved := d.members[id]
 	d.members[id], d.hosts[id] = m, host
+	d.changes.Add(1)
 	if moved && old.Addr != m.Addr {
 		if err := d.dropHost(id, old.Addr); err != nil {
 			return err
@@ -128,6 +133,7 @@ func (d *Dataplane) DeleteMember(id MemberID) error {
 		return fmt.Errorf("delete member %d (%s): %v", id, m.Addr, err)
 	}
 	delete(d.members, id)
+	d.changes.Add(1)
 	delete(d.hosts, id)
 	return nil
 }

@@ -15,6 +15,7 @@ func testHop(t *testing.T, r *rig) {
 	r.stands(t, steering, testEgress)
 	r.stands(t, natKinds, testWayBack)
 	r.plain(t, natKinds, testUnindexed)
+	r.plain(t, natKinds, testUpper)
 	r.plain(t, natKinds, testStranger)
 	r.plain(t, natKinds, testDoubleTag)
 }

@@ -54,6 +54,7 @@ func (d *Dataplane) PutService(id ServiceID, s Service) error {
 		return fmt.Errorf("put service %d (%s): %v", id, s.Listen, err)
 	}
 	d.services[id], d.listeners[id] = s, record.Listener
+	d.changes.Add(1)
 	if d.published[id] {
 		return d.countVIP(s.Listen.Addr())
 	}
@@ -221,6 +222,7 @@ func (d *Dataplane) DeleteService(id ServiceID) error {
 	}
 	vip := d.services[id].Listen.Addr()
 	delete(d.services, id)
+	d.changes.Add(1)
 	delete(d.listeners, id)
 	d.forgetOwner(vip)
 	return nil

@@ -86,6 +86,17 @@ func (t *Table) Subscribe(buffer int) *Subscription {
 // the dataplane is spared the work: subscribers then get no event of a flow.
 func (t *Table) SetFlowEvents(wanted bool) error { return t.dp.SetFlowEvents(wanted) }
 
+// SetFlowChanges has f called for each flow that is established, settled, closed or
+// revived: with the service's VIP and port, and the client. It must not block; nil
+// calls nobody. It wants SetFlowEvents.
+func (t *Table) SetFlowChanges(f func(listen, client netip.AddrPort)) {
+	if f == nil {
+		t.flowChanges.Store(nil)
+		return
+	}
+	t.flowChanges.Store(&f)
+}
+
 // feed hands events to subscribers and waits for none of them.
 type feed struct {
 	now func() time.Time
@@ -163,6 +174,9 @@ func (t *Table) readEvents() error {
 		}
 		if _, told := flowEvents[e.Kind]; told {
 			t.feed.send(t.named(e))
+		}
+		if changes := t.flowChanges.Load(); changes != nil && e.Kind != loader.EventRefused {
+			(*changes)(t.model.Load().services[e.Service].record.Listen, e.Client)
 		}
 	}
 }

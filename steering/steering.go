@@ -141,6 +141,8 @@ type Table struct {
 	resets resets
 	alarms alarms
 	feed   feed
+	// flowChanges is called for each flow that changes, nil for nobody.
+	flowChanges atomic.Pointer[func(listen, client netip.AddrPort)]
 }
 
 // New returns a Table that goes on with what the dataplane holds: its services

@@ -1,8 +1,6 @@
 package vip
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -21,7 +19,7 @@ type beats struct {
 	boot    heartbeat.Boot
 	own     netip.Addr
 	vips    heartbeat.VIPHash
-	link    *segment.Heartbeat // nil while it cannot be opened
+	hub     *hub // nil without peers
 	peers   []*beatPeer
 	problem error
 
@@ -55,7 +53,7 @@ func newBeats(c *cluster) (*beats, error) {
 	if len(b.peers) == 0 {
 		return b, nil
 	}
-	key, err := auth.NewKey(p.HeartbeatKey)
+	key, err := auth.NewKey(p.HeartbeatKey.reveal())
 	if err != nil {
 		return nil, fmt.Errorf("heartbeat: %v", err)
 	}
@@ -74,51 +72,44 @@ func (b *beats) setVIPs(p Cluster) {
 	b.vips = heartbeat.HashVIPs(list)
 }
 
-func (b *beats) start(context.Context) { b.open() }
-
+// open joins the socket; what fails is tried again by repair.
 func (b *beats) open() {
 	if len(b.peers) == 0 {
 		return
 	}
 	h := b.c.plan.Heartbeat
-	var peers []netip.AddrPort
-	for _, p := range b.peers {
-		peers = append(peers, p.at)
+	var err error
+	b.hub, err = b.c.d.hubs.join(hubKey{h.Interface, netip.AddrPortFrom(h.Addr, uint16(h.Port))}, b)
+	b.tell(err)
+}
+
+// tell logs a problem once.
+func (b *beats) tell(err error) {
+	if err != nil && b.problem == nil {
+		b.c.log.Error("no heartbeat, trying again", "error", err)
 	}
-	link, err := segment.OpenHeartbeat(segment.HeartbeatOptions{
-		Interface: h.Interface, Addr: netip.AddrPortFrom(h.Addr, uint16(h.Port)), Peers: peers, Receive: b.receive,
-	})
-	if err != nil {
-		if b.problem == nil {
-			b.c.log.Error("no heartbeat, trying again", "error", err)
-		}
-		b.problem = err
-		return
-	}
-	b.link, b.problem = link, nil
+	b.problem = err
 }
 
 func (b *beats) close() {
-	if b.link == nil {
+	if b.hub == nil {
 		return
 	}
-	if err := b.link.Close(); err != nil {
+	if err := b.c.d.hubs.leave(b.hub, b); err != nil {
 		b.c.log.Warn("heartbeat link not closed cleanly", "error", err)
 	}
-	b.link = nil
+	b.hub = nil
 }
 
 func (b *beats) repair() {
-	if b.link != nil && !errors.Is(b.link.Err(), segment.ErrReopen) {
-		return
+	if b.hub != nil {
+		b.tell(b.hub.repair())
 	}
-	b.close()
-	b.open()
 }
 
 // send tells every peer how this gateway is.
 func (b *beats) send() {
-	if b.link == nil {
+	if b.hub == nil {
 		return
 	}
 	for i, p := range b.peers {
@@ -126,7 +117,7 @@ func (b *beats) send() {
 		spoken := p.link.Stamp(&m, time.Now())
 		text, err := heartbeat.Append(nil, &m, spoken, heartbeat.Path{Source: b.own, Destination: p.at.Addr()}, b.signer)
 		if err == nil {
-			err = b.link.Send(p.at, text)
+			err = b.hub.send(p.at, text)
 		}
 		if err != nil {
 			if b.problem == nil {
@@ -145,6 +136,7 @@ func (b *beats) message(h election.Heartbeat) heartbeat.Message {
 	m := heartbeat.Message{
 		Cluster: b.c.plan.Name, Node: b.c.node, Term: h.Term, State: beatStates[h.State],
 		BasePriority: h.Priority, Priority: b.c.machine.Advertised(), Claim: h.Claim, Grant: h.Grant,
+		Open:       b.c.machine.Remaining(b.c.d.Now()),
 		Generation: b.c.generation, VIPs: b.vips, Program: b.c.program[:min(len(b.c.program), heartbeat.MaxProgram)],
 	}
 	for flag, set := range map[heartbeat.Flags]bool{
@@ -171,6 +163,9 @@ func (b *beats) judge(now time.Duration, d segment.Datagram) {
 			continue
 		}
 		m, refusal := heartbeat.Parse(d.Payload, heartbeat.Path{Source: p.at.Addr(), Destination: b.own}, b.c.plan.Name, b.keys)
+		if refusal == heartbeat.OtherCluster {
+			return // another one's, which shares the socket
+		}
 		if refusal != heartbeat.Accepted {
 			if refusal == heartbeat.UnsupportedVersion {
 				p.link.LearnVersions(m.Versions)
@@ -208,7 +203,7 @@ func (b *beats) refuse(now time.Duration, p *beatPeer, reason, advice string) {
 // told is a message in the election's words.
 func (b *beats) told(p *beatPeer, m *heartbeat.Message) election.Heartbeat {
 	h := election.Heartbeat{
-		Term: m.Term, Priority: m.BasePriority, Claim: m.Claim, Grant: m.Grant,
+		Term: m.Term, Priority: m.BasePriority, Claim: m.Claim, Grant: m.Grant, Remaining: m.Open,
 		Healthy: m.Flags.Has(heartbeat.Healthy), LinksOK: m.Flags.Has(heartbeat.LinksOK), PingsOK: m.Flags.Has(heartbeat.PingsOK),
 		Synced: m.Flags.Has(heartbeat.Synced), Ordered: m.Flags.Has(heartbeat.Ordered), Resigned: m.Flags.Has(heartbeat.Resign),
 		HearsUs: p.link.Status(time.Now()).PeerHears == heartbeat.HearingYes,

@@ -71,8 +71,21 @@ func (c *cluster) post2(f func(now time.Duration)) {
 	}
 }
 
+// wordPatience is how long a VIP may be without a word: settings that changed
+// reach the dataplane a little earlier than this process.
+const wordPatience = 2 * time.Second
+
 func (c *cluster) setOwner(active bool, until time.Duration) {
 	err := c.words.Set(c.vips, active, until)
+	now := c.d.Now()
+	switch {
+	case !active || !errors.Is(err, ErrNoWord):
+		c.wordless = 0
+	case c.wordless == 0:
+		c.wordless, err = now, nil
+	case now-c.wordless < wordPatience:
+		err = nil
+	}
 	if err != nil && c.wordFault == nil {
 		c.log.Error("owner words not set", "error", err)
 	}
@@ -171,14 +184,30 @@ func (c *cluster) next(now time.Duration) time.Duration {
 	return max(next, now)
 }
 
-// renew prolongs the leases, and puts back what somebody took away.
+// renew prolongs the leases, and puts back what somebody took away. The loop asks
+// for it and does not wait: another program that changes interfaces may keep the
+// kernel from answering for longer than adverts may be missed. A loop that stands
+// still asks for nothing, and the leases end.
 func (c *cluster) renew(now time.Duration) {
 	c.renewAt = now + renewEvery
-	repaired, err := c.set.Renew()
+	if c.renewing {
+		return
+	}
+	c.renewing = true
+	c.spawn(func() {
+		repaired, err := c.set.Renew() // does nothing on a backup
+		c.post(func(now time.Duration) { c.renewed(now, repaired, err) })
+	})
+}
+
+func (c *cluster) renewed(now time.Duration, repaired []string, err error) {
+	c.renewing = false
 	if len(repaired) > 0 {
 		c.log.Warn("put back what was taken away", "what", repaired)
-		c.scheduleAnnounces(now)
-		c.announce()
+		if state, _ := c.machine.State(); state == election.Active {
+			c.scheduleAnnounces(now)
+			c.announce()
+		}
 	}
 	if err != nil {
 		c.log.Error("VIPs not renewed", "error", err)

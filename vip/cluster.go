@@ -2,6 +2,7 @@ package vip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -25,14 +26,17 @@ const (
 	inboxSize = 256
 	// tryAgain is the pause between attempts at what the kernel refused.
 	tryAgain = time.Second
-	// listenAnew is how long a loop that was stopped ignores packets: what waited in
-	// the sockets' buffers is from then.
+	// listenAnew is how long a loop that was stopped ignores what arrives: what
+	// waited in the sockets' buffers is from then.
 	listenAnew = 20 * time.Millisecond
 )
 
 // cluster is a virtual cluster as it runs. The loop owns all but what is atomic.
 type cluster struct {
-	d     *Daemon
+	d *Daemon
+	// wanted is the plan as it was last applied; the daemon's mutex guards it.
+	wanted Cluster
+
 	plan  Cluster
 	log   *slog.Logger
 	vips  []netip.Addr
@@ -47,12 +51,14 @@ type cluster struct {
 	beats    *beats
 	pings    *pings
 	notifier *notify.Notifier
+	// notifying is what notifiers run in; notifyEnd ends the one that does.
+	notifying context.Context
+	notifyEnd context.CancelFunc
 
-	inbox   chan func(now time.Duration)
-	lost    atomic.Uint64
-	ending  chan bool // gets whether to give up
-	ended   chan struct{}
-	changed chan Cluster
+	inbox  chan func(now time.Duration)
+	lost   atomic.Uint64
+	ending chan bool // gets whether to give up
+	ended  chan struct{}
 
 	looked    time.Duration // when the loop last ran
 	deafUntil time.Duration
@@ -65,25 +71,23 @@ type cluster struct {
 	takeAgain time.Duration
 	changes   map[string]uint64 // by state entered
 	wordFault error
+	wordless  time.Duration // since when a VIP has no word, 0 for not
+	renewing  bool
 }
 
 // newCluster makes ready what a cluster needs and decides whether it goes on from
 // where a predecessor stopped.
 func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	c := &cluster{
-		d: d, plan: p, log: d.Log.With("cluster", p.Name),
+		d: d, wanted: p, plan: p, log: d.Log.With("cluster", p.Name),
 		inbox: make(chan func(time.Duration), inboxSize), ending: make(chan bool, 1), ended: make(chan struct{}),
-		changed: make(chan Cluster, 1), links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
+		links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
 		node: d.plan.Node, program: d.plan.Version, generation: d.plan.Generation,
 	}
 	for _, v := range p.VIPs {
 		c.vips = append(c.vips, v.Addr.Addr())
 	}
-	set, err := d.host.New(addressPlan(p))
-	if err != nil {
-		return nil, err
-	}
-	c.set = set
+	var err error
 	if c.pings, err = newPings(c); err != nil {
 		return nil, err
 	}
@@ -93,9 +97,10 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	if c.beats, err = newBeats(c); err != nil {
 		return nil, err
 	}
-	if len(p.Notify) > 0 {
-		c.notifier = notify.New(p.Notify, p.NotifyTimeout, d.Start, func(err error) { c.log.Error("notify", "error", err) })
+	if c.set, err = d.host.New(addressPlan(p)); err != nil {
+		return nil, err
 	}
+	c.setNotifier(p)
 	c.machine = election.New(electionConfig(d, p))
 	c.machine.Remember(d.history.term(p.Name))
 	return c, nil
@@ -160,9 +165,10 @@ func (c *cluster) post(f func(now time.Duration)) {
 // packet hands something from the network to the loop, or drops it: whoever sends
 // much must not fill memory, and a loop that is behind needs the newest.
 func (c *cluster) packet(f func(now time.Duration)) {
+	arrived := c.d.Now()
 	select {
 	case c.inbox <- func(now time.Duration) {
-		if now >= c.deafUntil {
+		if arrived >= c.deafUntil {
 			f(now)
 		}
 	}:
@@ -184,14 +190,13 @@ func (c *cluster) run(ctx context.Context) {
 		case leave := <-c.ending:
 			c.finish(leave)
 			return
-		case p := <-c.changed:
-			c.adopt(p)
 		case f := <-c.inbox:
 			f(c.awake())
 		case <-timer.C:
 			c.machine.Tick(c.awake())
 		}
 		c.carryOut()
+		c.tellRole()
 		timer.Reset(c.maintain(c.d.Now()))
 	}
 }
@@ -237,14 +242,29 @@ func (c *cluster) start(ctx context.Context) {
 	}
 	c.spawn(func() { c.watchLinks(ctx) })
 	c.pings.start(ctx)
-	c.beats.start(ctx)
+	c.beats.open()
 	for _, l := range c.lans {
 		l.open()
 	}
-	if c.notifier != nil {
-		c.spawn(func() { c.notifier.Run(ctx) })
-	}
+	c.runNotifier(ctx)
 	c.carryOut()
+}
+
+func (c *cluster) setNotifier(p Cluster) {
+	c.notifier = nil
+	if len(p.Notify) > 0 {
+		c.notifier = notify.New(p.Notify, p.NotifyTimeout, c.d.Start, func(err error) { c.log.Error("notify", "error", err) })
+	}
+}
+
+// runNotifier runs the notifier until ctx ends or there is another.
+func (c *cluster) runNotifier(ctx context.Context) {
+	c.notifying = ctx
+	if n := c.notifier; n != nil {
+		var own context.Context
+		own, c.notifyEnd = context.WithCancel(ctx)
+		c.spawn(func() { n.Run(own) })
+	}
 }
 
 func (c *cluster) spawn(f func()) { c.d.running.Go(f) }
@@ -281,36 +301,74 @@ func (c *cluster) finish(leave bool) {
 		l.close()
 	}
 	c.beats.close()
+	c.d.roles.remove(c.plan.Name)
 	if err := c.set.Close(leave); err != nil {
 		c.log.Error("VIPs", "error", err)
 	}
 }
 
-// change goes on with another plan where nothing but these differs: VIPs on the
-// same segments, notify, announcements. Anything else needs a new beginning.
-func (c *cluster) change(p Cluster) error {
-	a, b := c.plan, p
+// changesTo says whether a running cluster can go on with another plan: where
+// nothing but these differs: VIPs on the same segments, proofs of adverts, notify,
+// announcements. Anything else needs a new beginning.
+func (c Cluster) changesTo(p Cluster) bool {
+	a, b := c, p
 	for _, x := range []*Cluster{&a, &b} {
 		x.VIPs, x.Notify, x.NotifyTimeout, x.Announce = nil, nil, 0, config.Announce{}
+		x.Auth, x.AdvertKeys = config.Auth{}, nil
 	}
-	if !a.equal(b) || !slices.Equal(segmentsOf(c.plan), segmentsOf(p)) {
-		return fmt.Errorf("it must begin anew")
+	return a.equal(b) && slices.Equal(segmentsOf(c), segmentsOf(p))
+}
+
+// change has the loop go on with another plan. Where that fails all stays as it
+// was.
+func (c *cluster) change(ctx context.Context, p Cluster) error {
+	err, asking := ask(ctx, c, func(time.Duration) error { return c.adopt(p) })
+	if err := errors.Join(err, asking); err != nil {
+		return err
 	}
-	c.changed <- p
+	c.wanted = p
 	return nil
 }
 
+// inform tells the loop what of a daemon's plan is about all clusters. Words that
+// it did not set before are set as it goes on.
+func (c *cluster) inform(d *Daemon) {
+	words, version, generation := d.words, d.plan.Version, d.plan.Generation
+	c.post(func(time.Duration) {
+		c.program, c.generation = version, generation
+		if c.words == words {
+			return
+		}
+		c.words = words
+		if state, _ := c.machine.State(); state != election.Active {
+			c.setOwner(false, 0)
+		}
+	})
+}
+
 // adopt takes the plan over: VIPs that both have lose nothing.
-func (c *cluster) adopt(p Cluster) {
+func (c *cluster) adopt(p Cluster) error {
+	proof, err := p.proof()
+	if err != nil {
+		return err
+	}
 	if err := c.set.Change(addressPlan(p)); err != nil {
 		c.log.Error("VIPs not changed", "error", err)
-		return
+		return fmt.Errorf("VIPs not changed: %v", err)
 	}
 	gone := slices.DeleteFunc(slices.Clone(c.vips), func(a netip.Addr) bool {
 		return slices.ContainsFunc(p.VIPs, func(v config.VIP) bool { return v.Addr.Addr() == a })
 	})
-	if err := c.words.Set(gone, false, 0); err != nil {
+	// The dataplane has been told of the settings before and may have taken the words.
+	if err := c.words.Set(gone, false, 0); err != nil && !errors.Is(err, ErrNoWord) {
 		c.wordFault = err
+	}
+	if !slices.Equal(p.Notify, c.plan.Notify) || p.NotifyTimeout != c.plan.NotifyTimeout {
+		if c.notifier != nil {
+			c.notifyEnd()
+		}
+		c.setNotifier(p)
+		c.runNotifier(c.notifying)
 	}
 	c.plan, c.vips = p, nil
 	for _, v := range p.VIPs {
@@ -318,15 +376,17 @@ func (c *cluster) adopt(p Cluster) {
 	}
 	for _, l := range c.lans {
 		l.setAddresses(p)
+		l.prove(proof)
 	}
 	c.beats.setVIPs(p)
 	if state, _ := c.machine.State(); state == election.Active {
 		c.renewAt = 0
 		c.scheduleAnnounces(c.d.Now())
 	}
+	return nil
 }
 
-// state of the heartbeat's codec.
+// beatStates are the states in the words of the heartbeat's codec.
 var beatStates = map[election.State]heartbeat.State{
 	election.Init: heartbeat.Init, election.Backup: heartbeat.Backup, election.Active: heartbeat.Active, election.Fault: heartbeat.Fault,
 }

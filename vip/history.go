@@ -1,7 +1,6 @@
 package vip
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -42,6 +41,9 @@ type history struct {
 	lines   int
 	wake    chan struct{}
 	failed  error
+	// torn says that the file does not end as one of ours, so that a line put to
+	// its end might be lost, too: it is written anew.
+	torn bool
 }
 
 func openHistory(dir string) (*history, error) {
@@ -50,11 +52,11 @@ func openHistory(dir string) (*history, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read history: %v", err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for lines.Scan() {
+	h.torn = len(text) > 0 && text[len(text)-1] != '\n'
+	for line := range bytes.Lines(text) {
 		h.lines++
 		var c Change
-		if json.Unmarshal(lines.Bytes(), &c) == nil { // a line that power loss cut short tells nothing
+		if json.Unmarshal(line, &c) == nil && c.Cluster != "" { // a line that power loss cut short tells nothing
 			h.kept = append(h.kept, c)
 		}
 	}
@@ -62,10 +64,25 @@ func openHistory(dir string) (*history, error) {
 	return h, nil
 }
 
+// trim drops the oldest, but of each cluster leaves the last: it has the term.
 func (h *history) trim() {
-	if n := len(h.kept) - historyKept; n > 0 {
-		h.kept = slices.Delete(h.kept, 0, n)
+	surplus := len(h.kept) - historyKept
+	if surplus <= 0 {
+		return
 	}
+	last := map[string]int{}
+	for i, c := range h.kept {
+		last[c.Cluster] = i
+	}
+	i := -1
+	h.kept = slices.DeleteFunc(h.kept, func(c Change) bool {
+		i++
+		drop := surplus > 0 && last[c.Cluster] != i
+		if drop {
+			surplus--
+		}
+		return drop
+	})
 }
 
 // add keeps a change.
@@ -101,11 +118,18 @@ func (h *history) term(cluster string) uint64 {
 	return term
 }
 
-// run writes what is added until ctx ends, and then what is left.
+// run writes what is added until ctx ends, and then what is left. What could not be
+// written is tried again.
 func (h *history) run(ctx context.Context) {
 	for {
+		var again <-chan time.Time
+		if h.err() != nil {
+			again = time.After(5 * tryAgain)
+		}
 		select {
 		case <-h.wake:
+			h.flush()
+		case <-again:
 			h.flush()
 		case <-ctx.Done():
 			h.flush()
@@ -119,7 +143,7 @@ func (h *history) flush() {
 	pending := h.pending
 	h.pending = nil
 	h.lines += len(pending)
-	whole := h.lines > 2*historyKept
+	whole := h.lines > 2*historyKept || h.torn || h.failed != nil
 	if whole {
 		pending, h.lines = slices.Clone(h.kept), len(h.kept)
 	}
@@ -138,7 +162,7 @@ func (h *history) flush() {
 		}
 	}
 	h.mu.Lock()
-	h.failed = err
+	h.failed, h.torn = err, h.torn && err != nil
 	h.mu.Unlock()
 }
 

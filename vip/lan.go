@@ -71,27 +71,17 @@ type lanCounts struct {
 }
 
 func newLANs(c *cluster) ([]*lan, error) {
-	mode, err := auth.ParseMode(string(c.plan.Auth.Mode))
+	proof, err := c.plan.proof()
 	if err != nil {
 		return nil, err
-	}
-	keys, err := c.plan.keys()
-	if err != nil {
-		return nil, err
-	}
-	if mode != auth.Off && keys == nil {
-		return nil, fmt.Errorf("adverts are to be signed (%s), but there is no key", mode)
 	}
 	var list []*lan
 	for i, at := range segmentsOf(c.plan) {
-		l := &lan{c: c, index: i, at: at, mode: mode, dialect: vrrp.WithPseudoHeader}
+		l := &lan{c: c, index: i, at: at, dialect: vrrp.WithPseudoHeader}
 		if c.plan.Checksum == config.ChecksumPlain {
 			l.dialect = vrrp.WithoutPseudoHeader
 		}
-		if mode != auth.Off {
-			l.signer = auth.NewSigner(keys, c.d.clock)
-			l.verifier = auth.NewVerifier(keys, auth.DefaultWindow(c.plan.AdvertInterval), c.d.clock)
-		}
+		l.prove(proof)
 		if c.plan.Unicast {
 			for _, a := range c.plan.Addrs {
 				if a.Interface == at.Interface && a.Addr.Is6() == at.IPv6 {
@@ -166,6 +156,9 @@ func (l *lan) close() {
 // repair opens again what is not the interface any more.
 func (l *lan) repair() {
 	if l.segment != nil && !errors.Is(l.segment.Err(), segment.ErrReopen) {
+		if state, _ := l.c.machine.State(); state != election.Active {
+			l.problem = nil // what failed was the last that it had to send
+		}
 		return
 	}
 	l.close()

@@ -1,11 +1,10 @@
 package vip
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -34,9 +33,9 @@ type Cluster struct {
 	config.VirtualCluster
 	// AdvertKeys are the contents of the settings' key files, as ParseAdvertKey
 	// returns them, by id.
-	AdvertKeys map[uint8][]byte
+	AdvertKeys map[uint8]Secret `json:"-"`
 	// HeartbeatKey authenticates heartbeats; 32 bytes. Every gateway has the same.
-	HeartbeatKey []byte
+	HeartbeatKey Secret `json:"-"`
 }
 
 // Health is how a gateway is in what the node process knows.
@@ -57,7 +56,7 @@ func (p Plan) Check() error {
 			errs = append(errs, fmt.Errorf("virtual cluster %q is there twice", c.Name))
 		case !c.Member:
 			errs = append(errs, fmt.Errorf("virtual cluster %q: node %q has no part in it", c.Name, p.Node))
-		case c.Heartbeat.Enabled() && len(c.Peers) > 0 && len(c.HeartbeatKey) != auth.MinKey:
+		case c.Heartbeat.Enabled() && len(c.Peers) > 0 && len(c.HeartbeatKey.reveal()) != auth.MinKey:
 			errs = append(errs, fmt.Errorf("virtual cluster %q: its heartbeat has no key", c.Name))
 		}
 		seen[c.Name] = true
@@ -65,7 +64,11 @@ func (p Plan) Check() error {
 	return errors.Join(errs...)
 }
 
-func (c Cluster) equal(o Cluster) bool { return reflect.DeepEqual(c, o) }
+func (c Cluster) equal(o Cluster) bool {
+	same := func(a, b Secret) bool { return bytes.Equal(a.reveal(), b.reveal()) }
+	return reflect.DeepEqual(c.VirtualCluster, o.VirtualCluster) &&
+		same(c.HeartbeatKey, o.HeartbeatKey) && maps.EqualFunc(c.AdvertKeys, o.AdvertKeys, same)
+}
 
 // keys are those of adverts, nil with none.
 func (c Cluster) keys() (*auth.Keys, error) {
@@ -74,7 +77,7 @@ func (c Cluster) keys() (*auth.Keys, error) {
 	}
 	keys := map[uint8]auth.Key{}
 	for id, secret := range c.AdvertKeys {
-		key, err := auth.ParseKey(string(secret))
+		key, err := auth.ParseKey(string(secret.reveal()))
 		if err != nil {
 			return nil, fmt.Errorf("key %d of adverts: %v", id, err)
 		}
@@ -85,75 +88,13 @@ func (c Cluster) keys() (*auth.Keys, error) {
 
 // ParseAdvertKey reads the content of a key file: a key as text, hex behind "hex:",
 // and perhaps the end of a line.
-func ParseAdvertKey(text []byte) ([]byte, error) {
+func ParseAdvertKey(text []byte) (Secret, error) {
 	line := strings.TrimRight(string(text), "\r\n")
 	if _, err := auth.ParseKey(line); err != nil {
-		return nil, err
+		return Secret{}, err
 	}
-	return []byte(line), nil
+	return NewSecret([]byte(line)), nil
 }
 
 // alone says that there is no second gateway to take over.
 func (c Cluster) alone() bool { return len(c.Peers) == 0 }
-
-// planFile holds the last plan, secrets included: for the owner alone.
-const planFile = "plan.json"
-
-// writePlan keeps a plan for the next process, which may have to begin without the
-// node. It is whole or not there.
-func writePlan(dir string, p Plan) error {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("keep plan: %v", err)
-	}
-	return replaceFile(filepath.Join(dir, planFile), text)
-}
-
-func readPlan(dir string) (Plan, error) {
-	var p Plan
-	text, err := os.ReadFile(filepath.Join(dir, planFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return p, nil
-	}
-	if err != nil {
-		return p, fmt.Errorf("read plan: %v", err)
-	}
-	if err := json.Unmarshal(text, &p); err != nil {
-		return Plan{}, fmt.Errorf("read plan: %v", err)
-	}
-	if err := p.Check(); err != nil {
-		return Plan{}, fmt.Errorf("read plan: %v", err)
-	}
-	return p, nil
-}
-
-// replaceFile writes a file that is whole after a power loss, or as it was.
-func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %v", path, err)
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	if _, err = f.Write(text); err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %v", path, err)
-	}
-	return syncDirectory(filepath.Dir(path))
-}
-
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %v", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("sync %s: %v", dir, err)
-	}
-	return nil
-}

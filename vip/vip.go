@@ -31,11 +31,16 @@ import (
 	"sluice/vip/auth"
 )
 
+// ErrNoWord says that the dataplane does not know, or not any more, that an
+// election decides about a VIP.
+var ErrNoWord = errors.New("no owner word")
+
 // Owners are the owner words of the dataplane: whether the programs may steer for
 // a VIP, and until when.
 type Owners interface {
 	// Set opens or closes the words of VIPs. until is an instant of CLOCK_MONOTONIC
-	// after which an open word counts as closed, 0 for never.
+	// after which an open word counts as closed, 0 for never. VIPs without a word are
+	// left out, with an error that wraps ErrNoWord.
 	Set(vips []netip.Addr, active bool, until time.Duration) error
 	// Open returns until when all words of VIPs are open, and whether they are now.
 	Open(vips []netip.Addr) (until time.Duration, open bool, err error)
@@ -63,6 +68,8 @@ type Daemon struct {
 	host    *address.Host
 	clock   *auth.Clock
 	history *history
+	roles   roles
+	hubs    hubs
 
 	mu       sync.Mutex
 	ctx      context.Context
@@ -196,38 +203,51 @@ func (d *Daemon) apply(plan Plan) error {
 			delete(d.clusters, name)
 		}
 	}
+	var fresh []*cluster
 	for _, p := range plan.Clusters {
-		if err := d.applyCluster(p); err != nil {
+		c, err := d.applyCluster(p)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("virtual cluster %q: %v", p.Name, err))
 		}
+		if c != nil {
+			fresh = append(fresh, c)
+		}
 	}
+	// Before anything is taken: what is left of a cluster of another name may have
+	// the same virtual MAC.
 	if swept, err := d.host.Sweep(); err != nil {
 		errs = append(errs, err)
 	} else if len(swept) > 0 {
 		d.Log.Warn("removed what an earlier process left", "what", swept)
 	}
+	for _, c := range fresh {
+		d.running.Go(func() { c.run(d.ctx) })
+	}
 	d.spread()
 	return errors.Join(errs...)
 }
 
-func (d *Daemon) applyCluster(p Cluster) error {
+// applyCluster brings a cluster to its plan, and returns one that is yet to run.
+// What cannot change as it runs begins anew without giving the VIPs up: the new
+// one goes on where the old one stopped, if it can.
+func (d *Daemon) applyCluster(p Cluster) (*cluster, error) {
 	if old := d.clusters[p.Name]; old != nil {
-		if old.plan.equal(p) {
-			return nil
+		old.inform(d)
+		if old.wanted.equal(p) {
+			return nil, nil
 		}
-		if err := old.change(p); err == nil {
-			return nil
+		if old.wanted.changesTo(p) {
+			return nil, old.change(d.ctx, p)
 		}
-		old.end(true)
+		old.end(false)
 		delete(d.clusters, p.Name)
 	}
 	c, err := newCluster(d, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.clusters[p.Name] = c
-	d.running.Go(func() { c.run(d.ctx) })
-	return nil
+	return c, nil
 }
 
 // Connected says whether the node process is there to tell how it is.

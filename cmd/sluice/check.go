@@ -38,8 +38,11 @@ func checkCommand(g *globals) *cli.Command {
 				backends[b.Addr.String()] = true
 			}
 		}
-		_, err = fmt.Fprintf(g.stdout, "%s: ok: %s, %s\n", file,
-			plural(len(s.Services), "service"), plural(len(backends), "backend"))
+		parts := plural(len(s.Services), "service") + ", " + plural(len(backends), "backend")
+		if n := len(s.VirtualClusters); n > 0 {
+			parts += ", " + plural(n, "virtual cluster")
+		}
+		_, err = fmt.Fprintf(g.stdout, "%s: ok: %s\n", file, parts)
 		if err != nil || !probe {
 			return err
 		}

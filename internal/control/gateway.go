@@ -51,12 +51,13 @@ type PingItem struct {
 }
 
 // PingHost is one of them. RTT is of its last answer, Loss the part, 0 to 1, of
-// the latest pings without one.
+// the latest pings without one, Flaps how often it went silent.
 type PingHost struct {
-	Addr netip.Addr `json:"addr"`
-	OK   bool       `json:"ok"`
-	RTT  Seconds    `json:"rtt_seconds"`
-	Loss float64    `json:"loss"`
+	Addr  netip.Addr `json:"addr"`
+	OK    bool       `json:"ok"`
+	RTT   Seconds    `json:"rtt_seconds"`
+	Loss  float64    `json:"loss"`
+	Flaps uint64     `json:"flaps"`
 }
 
 // Link is an interface that carries VIPs, and whether it has a carrier.

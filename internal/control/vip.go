@@ -12,7 +12,7 @@ type VIPOrder struct {
 	Clusters List[string] `json:"clusters"`
 	All      bool         `json:"all"`
 	// For is how long whoever is active by the order stays it, whatever the
-	// priorities are; zero leaves that to them.
+	// priorities are; zero is until a gateway is lost or told otherwise.
 	For Duration `json:"for"`
 	// Yes gives VIPs up even where no other gateway can take them.
 	Yes bool `json:"yes"`

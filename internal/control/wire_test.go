@@ -93,7 +93,7 @@ func TestWireNames(t *testing.T) {
 			Peers: []GatewayPeer{{Node: "gw-b", Addr: netip.MustParseAddrPort("169.254.1.0:8021"), State: VIPBackup, Priority: 100, Effective: 90,
 				Alive: true, Age: Seconds(20 * time.Millisecond), HearsUs: true, LossIn: 0.5, LossOut: 0.25, PingsOK: true, Synced: true, Version: "v1.2.3", Generation: 47}},
 			Segments: []Segment{{Interface: "ext0", Family: "ipv4", AdvertsIn: 1, AdvertsOut: 2, Refused: Counts{"bad_ttl": 3}, ActiveAddr: netip.MustParseAddr("192.0.2.2")}},
-			Pings:    []PingItem{{Interface: "int0", OK: true, Hosts: []PingHost{{Addr: netip.MustParseAddr("10.0.2.11"), OK: true, RTT: Seconds(time.Millisecond), Loss: 0.125}}}},
+			Pings:    []PingItem{{Interface: "int0", OK: true, Hosts: []PingHost{{Addr: netip.MustParseAddr("10.0.2.11"), OK: true, RTT: Seconds(time.Millisecond), Loss: 0.125, Flaps: 3}}}},
 			Links:    []Link{{Interface: "ext0", Up: true}},
 			Sync:     []FlowSync{{Peer: "gw-b", Direction: "out", State: "synced", Lag: Seconds(30 * time.Millisecond), Flows: 9, Resyncs: 1}},
 			Alarms:   []ClusterAlarm{{Name: "one_way", Severity: "warning", Since: at, Text: "gw-b does not hear us", Hint: "look at its firewall"}},

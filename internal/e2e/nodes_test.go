@@ -110,6 +110,9 @@ func (w *pairWorld) settings() string {
 	return b.String()
 }
 
+// listenAt says which of the addresses is of a family.
+var listenAt = map[string]int{"IPv4": 0, "IPv6": 1}
+
 // serve starts OpenSSH and hands its sockets over.
 func (n *gatewayNode) serve() {
 	n.t.Helper()
@@ -120,7 +123,7 @@ func (n *gatewayNode) serve() {
 	stop := n.server.Close
 	n.t.Cleanup(func() { _ = stop() })
 	for family := range vips {
-		f, err := listenerOf(filepath.Join(n.keys.Dir, "sshd.pid"), n.keys.Addrs[0].Port(), family == "IPv6")
+		f, err := listenerOf(filepath.Join(n.keys.Dir, "sshd.pid"), n.keys.Addrs[listenAt[family]])
 		must(n.t, err)
 		must(n.t, handover.Give(n.t.Context(), node.ListenersSocket(n.socket()), strings.ToLower(family), f))
 		must(n.t, f.Close())
@@ -129,7 +132,7 @@ func (n *gatewayNode) serve() {
 
 // listenerOf takes a listening socket from the process that a file names: sshd
 // would not give it by itself.
-func listenerOf(pidFile string, port uint16, six bool) (*os.File, error) {
+func listenerOf(pidFile string, at netip.AddrPort) (*os.File, error) {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
 		return nil, err
@@ -138,32 +141,7 @@ func listenerOf(pidFile string, port uint16, six bool) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	process, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open process %d: %v", pid, err)
-	}
-	defer unix.Close(process)
-	for number := range 32 {
-		fd, err := unix.PidfdGetfd(process, number, 0)
-		if err != nil {
-			continue
-		}
-		name, err := unix.Getsockname(fd)
-		if listening, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listening != 0 {
-			switch at := name.(type) {
-			case *unix.SockaddrInet4:
-				if !six && at.Port == int(port) {
-					return os.NewFile(uintptr(fd), "listener"), nil
-				}
-			case *unix.SockaddrInet6:
-				if six && at.Port == int(port) {
-					return os.NewFile(uintptr(fd), "listener"), nil
-				}
-			}
-		}
-		unix.Close(fd)
-	}
-	return nil, fmt.Errorf("process %d does not listen on port %d", pid, port)
+	return nettest.ListenerOf(pid, at)
 }
 
 // shown are the backends as a node shows them, by node and family.

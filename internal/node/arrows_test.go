@@ -51,6 +51,7 @@ var fenced = map[string][]string{
 	"github.com/prometheus":              {"internal/node/metrics"},
 	"github.com/coreos/go-systemd":       {"internal/node/process"},
 	"github.com/vishvananda/netns":       {"internal/nettest", "tools"},
+	"github.com/flynn/noise":             {"steering/flowsync/seal"},
 	"github.com/gopacket/gopacket":       {"internal/nettest", "tools"},
 	"golang.org/x/crypto/ssh/agent":      {"internal/nettest", "sshd", "tools"},
 	"golang.org/x/crypto/ssh/knownhosts": {"internal/nettest", "sshd", "tools"},

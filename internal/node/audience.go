@@ -7,8 +7,10 @@ import "sync"
 type audience struct {
 	mu      sync.Mutex
 	present bool
-	tell    func(present bool) error // of the running dataplane, nil without one
-	failed  func(error)
+	// need says that the node itself reads events of flows.
+	need   bool
+	tell   func(present bool) error // of the running dataplane, nil without one
+	failed func(error)
 }
 
 // changed is called when the first reader has come or the last one has gone.
@@ -16,6 +18,14 @@ func (a *audience) changed(present bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.present = present
+	a.say()
+}
+
+// needed is called when the node itself begins or ends to read events of flows.
+func (a *audience) needed(need bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.need = need
 	a.say()
 }
 
@@ -31,7 +41,7 @@ func (a *audience) say() {
 	if a.tell == nil {
 		return
 	}
-	if err := a.tell(a.present); err != nil {
+	if err := a.tell(a.present || a.need); err != nil {
 		a.failed(err)
 	}
 }

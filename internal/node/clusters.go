@@ -55,14 +55,14 @@ func (n *node) planOf(r *running) (vip.Plan, error) {
 		if !c.Member {
 			continue
 		}
-		one := vip.Cluster{VirtualCluster: c, HeartbeatKey: n.key.Heartbeat(c.Name)}
+		one := vip.Cluster{VirtualCluster: c, HeartbeatKey: vip.NewSecret(n.key.Heartbeat(c.Name))}
 		for _, k := range c.Auth.Keys {
 			secret, err := readKey(k.File)
 			if err != nil {
 				return p, fmt.Errorf("virtual cluster %q: key %d: %v", c.Name, k.ID, err)
 			}
 			if one.AdvertKeys == nil {
-				one.AdvertKeys = map[uint8][]byte{}
+				one.AdvertKeys = map[uint8]vip.Secret{}
 			}
 			one.AdvertKeys[uint8(k.ID)] = secret
 		}
@@ -71,15 +71,15 @@ func (n *node) planOf(r *running) (vip.Plan, error) {
 	return p, p.Check()
 }
 
-func readKey(path string) ([]byte, error) {
+func readKey(path string) (vip.Secret, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return vip.Secret{}, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
-		return nil, err
+		return vip.Secret{}, err
 	}
 	return vip.ParseAdvertKey(text)
 }
@@ -179,9 +179,4 @@ func (n *node) health(now *running) vip.Health {
 		}
 	}
 	return h
-}
-
-// synced says whether the flows of the active gateway are here.
-func (n *node) synced(c config.VirtualCluster) bool {
-	return len(c.Peers) == 0 || !c.Heartbeat.Enabled() || n.flowSynced(c.Name)
 }

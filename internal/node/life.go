@@ -18,7 +18,7 @@ const eventBuffer = 4096
 func (n *node) startEngine(ctx context.Context, s *config.Settings) (*engine.Engine, error) {
 	e, err := engine.Start(ctx, s, engine.Options{
 		Pins: n.boot.Pins, DataDir: filepath.Join(n.boot.DataDir, steeringDir),
-		Key: n.key.Ring(), MaxFlows: s.Dataplane.MaxFlows, Elected: elected, Log: n.log,
+		Key: n.key.Ring(), MaxFlows: s.Dataplane.MaxFlows, Elected: elected, Shared: shared, Log: n.log,
 	})
 	if err != nil {
 		return nil, err

@@ -59,6 +59,8 @@ type node struct {
 	audience audience
 	key      clusterkey.Key
 	vips     *failover.Client // the vip process
+	roles    *failover.Client // the same, for who waits for an answer
+	flows    flowSync
 
 	// mu is held by whoever changes the settings, from reading the old ones
 	// until the new ones run and are stored. The fields down to engine are
@@ -107,7 +109,7 @@ func RunNode(ctx context.Context, o Options) error {
 	}
 	n := &node{
 		boot: boot, self: selfOf(boot), log: log, reporter: process.NewReporter(boot.Report),
-		started: time.Now(), parent: os.Getppid(), failed: make(chan error, 1), vips: failover.NewClient(boot.VIP().Socket),
+		started: time.Now(), parent: os.Getppid(), failed: make(chan error, 1), vips: failover.NewClient(boot.VIP().Socket), roles: failover.NewClient(boot.VIP().Socket),
 	}
 	n.audience.failed = func(err error) { log.Error("readers of events not told of", "error", err) }
 	n.broker = control.NewBroker(n.audience.changed)

@@ -19,7 +19,7 @@ func (n *node) tasks() []Task {
 	if n.engine.Load() != nil {
 		list = append(list, newServeListeners(n))
 	}
-	list = append(list, newKeepClusters(n))
+	list = append(list, newKeepClusters(n), newKeepFlowSync(n))
 	if n.boot.Alive > 0 {
 		list = append(list, newSayAlive(n))
 	}

@@ -93,13 +93,6 @@ func TestVIPThatEndsByItself(t *testing.T) {
 	}
 }
 
-func TestVIPWithoutADaemon(t *testing.T) {
-	err := runVIP(t.Context(), process.VIPBoot{}, nil, nil, &process.Reporter{}, nil)
-	if err == nil || !strings.Contains(err.Error(), "this program has none") {
-		t.Errorf("it ended with %v", err)
-	}
-}
-
 // The node shows the vip process beside it, whoever started it.
 func TestStatusShowsTheVIPProcess(t *testing.T) {
 	dir := t.TempDir()

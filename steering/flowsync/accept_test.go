@@ -116,6 +116,7 @@ func TestRecordsOutOfPlaceEndTheConnection(t *testing.T) {
 	for name, numbers := range map[string][]uint64{"no greeting": {1}, "begins with 2": {2}, "one left out": {1, 3}, "one twice": {1, 1}} {
 		t.Run(name, func(t *testing.T) {
 			pair(t, func(r *rig, a, b *node) {
+				settle(time.Second)
 				a.stop()
 				a.stop = func() {}
 				raw := dialAs(r, a.addr, b)

@@ -59,6 +59,7 @@ func (p *peer) refused(m wire.Refuse) {
 		}
 		o.refused, o.theirs, o.complete = max(m.Reason, 1), m.Term, false
 		delete(p.needs, name)
+		p.eased()
 		defer p.sync.tell(EventRefused, p.Name, name, fmt.Sprintf("our term is %d: %s (term %d)", o.Term, m.Reason, m.Term))
 	}
 }

@@ -37,13 +37,13 @@ func (f *flight) acked(seq uint64) {
 }
 
 // lag is the age of the oldest change that is not acknowledged, also of those
-// that wait since oldest, 0 for none. mu of the peer must be held.
+// that wait, 0 for none. mu of the peer must be held.
 func (p *peer) lag(now time.Time) time.Duration {
 	var lag time.Duration
 	if len(p.flight.records) > 0 {
 		lag = now.Sub(p.flight.records[0].since)
 	}
-	if len(p.changes) > 0 {
+	if !p.oldest.IsZero() {
 		lag = max(lag, now.Sub(p.oldest))
 	}
 	return lag

@@ -155,6 +155,8 @@ func TestALossyLinkThatIsCut(t *testing.T) {
 type hugeTable struct {
 	flows    int
 	imported chan Flow
+	// slow holds every import up until it is closed.
+	slow chan struct{}
 }
 
 // special is the flow that changes.
@@ -174,6 +176,7 @@ func (h *hugeTable) Each(ctx context.Context, visit func([]Flow) error) error {
 func (h *hugeTable) Lookup(keys []Key) ([]Flow, error) { return []Flow{flow(special, 1)}, nil }
 
 func (h *hugeTable) Import(flows []Flow) (Result, error) {
+	<-h.slow
 	for _, f := range flows {
 		if f.Key == key(special) {
 			h.imported <- f
@@ -184,10 +187,11 @@ func (h *hugeTable) Import(flows []Flow) (Result, error) {
 
 func (h *hugeTable) Remove([]Key) error { return nil }
 
-// A change does not wait for the end of a snapshot.
+// A change does not wait for the end of a snapshot, and a peer that imports
+// slowly is not sent more than it can be waiting for.
 func TestAMillionFlows(t *testing.T) {
 	const many = 1 << 20
-	far := &hugeTable{imported: make(chan Flow, 10)}
+	far := &hugeTable{imported: make(chan Flow, 10), slow: make(chan struct{})}
 	pair := realPair(t, [2]Table{&hugeTable{flows: many}, far}, func(o *Options) { o.SnapshotRate = 1 << 30 })
 	a, b := pair[0], pair[1]
 	snapshot := func() ReceiveCluster {
@@ -196,6 +200,11 @@ func TestAMillionFlows(t *testing.T) {
 		}
 		return ReceiveCluster{}
 	}
+	eventually(t, "the first records wait", func() bool { return a.send(b.node).Lag > time.Second })
+	if n := a.send(b.node).Clusters[0].Sent; n > (window+1)*1024 {
+		t.Errorf("%d flows were sent to a peer that imports none", n)
+	}
+	close(far.slow)
 	eventually(t, "the snapshot begins", func() bool { return snapshot().Flows > 0 })
 	began := time.Now()
 	a.sync.Changed(key(special))

@@ -23,7 +23,8 @@ type peer struct {
 	mu sync.Mutex
 	// offers are the clusters it was told on this connection, nil without one.
 	offers map[string]*offered
-	// changes are keys of flows that changed, and oldest when the first of them did.
+	// changes are keys of flows that changed. oldest is when the first of them did,
+	// or of those that a snapshot is to tell instead; zero for none.
 	changes map[Key]struct{}
 	oldest  time.Time
 	// needs are the clusters it must get a snapshot of, and why.
@@ -139,7 +140,7 @@ func (p *peer) closed(err error) {
 		p.stats.since = time.Now()
 	}
 	p.offers, p.stats.connected, p.stats.err = nil, false, err.Error()
-	p.changes, p.flight = map[Key]struct{}{}, flight{}
+	p.changes, p.oldest, p.flight = map[Key]struct{}{}, time.Time{}, flight{}
 	p.mu.Unlock()
 	if was {
 		p.sync.tell(EventDisconnected, p.Name, "", err.Error())
@@ -154,7 +155,7 @@ func (p *peer) changed(cluster string, key Key) {
 	if o := p.offers[cluster]; o == nil || o.refused != 0 {
 		return
 	}
-	if len(p.changes) == 0 {
+	if p.oldest.IsZero() {
 		p.oldest = time.Now()
 	}
 	p.changes[key] = struct{}{}
@@ -174,10 +175,23 @@ func (p *peer) resync(why string) {
 }
 
 func (p *peer) resyncLocked(why string) {
-	p.changes = map[Key]struct{}{}
-	p.restart = len(p.offers) > 0
+	if len(p.offers) == 0 {
+		return
+	}
+	if p.oldest.IsZero() {
+		p.oldest = time.Now()
+	}
+	p.changes, p.restart = map[Key]struct{}{}, true
 	for name := range p.offers {
 		p.need(name, why)
+	}
+	p.eased()
+}
+
+// eased forgets since when something waits where nothing does; mu must be held.
+func (p *peer) eased() {
+	if len(p.changes) == 0 && len(p.needs) == 0 {
+		p.oldest = time.Time{}
 	}
 }
 
@@ -199,5 +213,6 @@ func (p *peer) take() (keys []Key, since time.Time) {
 	}
 	keys, since = slices.AppendSeq(make([]Key, 0, len(p.changes)), maps.Keys(p.changes)), p.oldest
 	clear(p.changes)
+	p.eased()
 	return keys, since
 }

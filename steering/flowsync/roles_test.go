@@ -50,6 +50,9 @@ func TestAStaleTermIsRefused(t *testing.T) {
 		if len(a.send(c).Clusters) != 0 || !a.saw(EventStopped) {
 			t.Errorf("it did not stop: %+v", a.send(c))
 		}
+		if got := c.receive(a).Clusters; len(got) != 0 {
+			t.Errorf("the other was not told: %+v", got)
+		}
 	})
 }
 
@@ -100,18 +103,20 @@ func TestAPeerWritesItsClustersOnly(t *testing.T) {
 		set(b, Cluster{Name: "edge", VIPs: []netip.Addr{vip}}, Cluster{Name: "inner", Active: true, VIPs: []netip.Addr{other}})
 		foreign := flow(1, 1)
 		foreign.Service = netip.AddrPortFrom(other, 22)
-		b.table.put(foreign)
+		own := foreign
+		own.Client = key(77).Client
+		b.table.put(foreign, own)
 		changed := foreign
 		changed.Backend = flow(1, 2).Backend
 		a.table.put(changed, flow(2, 2))
 		settle(time.Second)
 		content := b.table.content()
-		if content[foreign.Key] != foreign || len(content) != 2 {
+		if content[foreign.Key] != foreign || len(content) != 3 || content[own.Key] != own {
 			t.Errorf("the table is %v", content)
 		}
 		a.drop(foreign.Key)
 		settle(time.Second)
-		if b.table.len() != 2 {
+		if b.table.len() != 3 {
 			t.Error("a flow of another cluster was removed")
 		}
 		if got := b.receive(a).Clusters; got[0].Skipped[SkipVIP] == 0 || got[1].Refused != wire.RefusedUnknown.String() {

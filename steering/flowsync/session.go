@@ -147,6 +147,7 @@ func (s *session) offer() error {
 		}
 	}
 	s.stale()
+	s.p.eased()
 	s.p.mu.Unlock()
 	if len(messages) == 0 {
 		return nil

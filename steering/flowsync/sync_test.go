@@ -1,8 +1,10 @@
 package flowsync
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -181,8 +183,16 @@ func TestLostChanges(t *testing.T) {
 		a.table.put(flow(20, 1))
 		a.table.drop(key(1))
 		a.sync.Lost()
+		time.Sleep(time.Millisecond)
+		if a.send(b).Lag == 0 {
+			t.Error("nothing seems to wait")
+		}
 		settle(time.Second)
 		r.same(a, b)
+		time.Sleep(flushEach / 2)
+		if lag := a.send(b).Lag; lag != 0 {
+			t.Errorf("lag is %v", lag)
+		}
 	})
 }
 
@@ -222,6 +232,65 @@ func TestAStalledPeerHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// roomy takes all that is written and passes it on as it can.
+type roomy struct {
+	net.Conn
+	queue chan []byte
+}
+
+func newRoomy(c net.Conn) net.Conn {
+	r := &roomy{Conn: c, queue: make(chan []byte, 1<<16)}
+	go func() {
+		for p := range r.queue {
+			if _, err := c.Write(p); err != nil {
+				break
+			}
+		}
+	}()
+	return r
+}
+
+func (r *roomy) Write(p []byte) (int, error) {
+	r.queue <- bytes.Clone(p)
+	return len(p), nil
+}
+
+func (r *roomy) SetWriteDeadline(time.Time) error { return nil }
+func (r *roomy) SetDeadline(t time.Time) error    { return r.SetReadDeadline(t) }
+
+// A peer that is slow is not sent more of a snapshot than fits the window, so
+// that a change never stands behind all of it.
+func TestTheWindow(t *testing.T) {
+	pair(t, func(r *rig, a, b *node) {
+		r.roles(-1, 1)
+		var queues []chan []byte
+		r.net.between = func(c net.Conn) net.Conn {
+			roomy := newRoomy(c).(*roomy)
+			queues = append(queues, roomy.queue)
+			return roomy
+		}
+		r.net.sever(a.addr, b.addr, false)
+		settle(time.Second)
+		end := r.net.stall(b.addr)
+		a.table.put(flows(0, 60_000)...)
+		r.roles(0, 1)
+		settle(2 * time.Second)
+		if n := a.send(b).Clusters[0].Sent; n == 0 || n > (window+1)*1024 {
+			t.Errorf("%d flows were sent", n)
+		}
+		end()
+		settle(2 * time.Second)
+		r.same(a, b)
+		a.stop()
+		a.stop = func() {}
+		b.stop()
+		b.stop = func() {}
+		for _, q := range queues {
+			close(q)
+		}
+	})
+}
+
 // A service that is not known here is asked for again once the settings change.
 func TestSettingsThatDiffer(t *testing.T) {
 	pair(t, func(r *rig, a, b *node) {
@@ -248,7 +317,7 @@ func TestSettingsThatDiffer(t *testing.T) {
 	})
 }
 
-// Lag is seen at both ends, and ends being synced.
+// Silence ends being synced, though the connection is still there.
 func TestLag(t *testing.T) {
 	pair(t, func(r *rig, a, b *node) {
 		a.table.put(flow(1, 1))
@@ -256,16 +325,35 @@ func TestLag(t *testing.T) {
 		if !b.sync.Synced("edge") {
 			t.Fatal("not synced")
 		}
-		a.stop() // it says nothing more
-		settle(syncedLag / 2)
-		a.stop = func() {}
-		settle(syncedLag)
+		end := r.net.stall(b.addr)
+		a.put(flow(2, 1))
+		settle(2 * syncedLag)
 		st := b.sync.Status().Clusters[0]
-		if st.Synced || b.sync.Synced("edge") || !b.saw(EventUnsynced) {
+		if st.Synced || b.sync.Synced("edge") || st.From != "gw-a" || !b.saw(EventUnsynced) {
 			t.Errorf("still synced: %+v", st)
 		}
-		if b.table.len() != 1 {
-			t.Error("the copy is gone with who sent it")
+		if lag := a.send(b).Lag; lag < syncedLag {
+			t.Errorf("the sender sees a lag of %v", lag)
+		}
+		end()
+		settle(time.Second)
+		if !b.sync.Synced("edge") || a.send(b).Connects != 1 {
+			t.Errorf("%+v", b.sync.Status())
+		}
+		r.same(a, b)
+	})
+}
+
+// The copy outlives who sent it.
+func TestTheCopyStays(t *testing.T) {
+	pair(t, func(r *rig, a, b *node) {
+		a.table.put(flow(1, 1))
+		settle(time.Second)
+		a.stop()
+		a.stop = func() {}
+		settle(time.Minute)
+		if b.sync.Synced("edge") || b.table.len() != 1 {
+			t.Errorf("%d flows, %+v", b.table.len(), b.sync.Status())
 		}
 	})
 }

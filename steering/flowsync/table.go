@@ -11,7 +11,8 @@ type Table interface {
 	// that come or go meanwhile may be missed.
 	Each(ctx context.Context, visit func([]Flow) error) error
 	// Lookup returns the flows of keys as they are now, in any order and without
-	// those that are not there.
+	// those that are not there. A table that tells of a change when a PROXY header
+	// is closed may leave out, here and in Each, flows whose header is open.
 	Lookup(keys []Key) ([]Flow, error)
 	// Import makes flows be as they are told, also where there are others of the
 	// same keys; an age is all that differs in a flow that is refreshed. What

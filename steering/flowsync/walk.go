@@ -88,6 +88,7 @@ func (p *peer) beginSnapshot(w *walk, messages []wire.Message) []wire.Message {
 		}
 	}
 	p.needs = map[string]string{}
+	p.eased()
 	return messages
 }
 

@@ -183,10 +183,15 @@ func watch() (changed <-chan struct{}, stop func(), err error) {
 	c, done := make(chan struct{}, 1), make(chan struct{})
 	go func() {
 		defer close(done)
+		known := leases{}
 		for {
-			// What was lost is made up for by looking at everything.
-			if _, _, err := s.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) {
+			messages, _, err := s.Receive()
+			if err != nil && !errors.Is(err, unix.ENOBUFS) {
 				return
+			}
+			// What was lost is made up for by looking at everything.
+			if err == nil && known.renewals(messages) {
+				continue
 			}
 			select {
 			case c <- struct{}{}:

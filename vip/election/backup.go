@@ -95,12 +95,10 @@ func (m *Machine) signOfLife(now, interval time.Duration) {
 	m.downAt = max(m.downAt, now+m.downInterval(interval))
 }
 
-// beatOfLife is signOfLife by a heartbeat. An active node's words close three
-// intervals after its last advert, so that half the skew is more than enough here,
-// and a node that dies right after a heartbeat is replaced no later for it than by
-// adverts alone.
-func (m *Machine) beatOfLife(now time.Duration) {
-	m.downAt = max(m.downAt, now+3*m.Interval+Skew(m.advertised(), m.Interval)/2)
+// beatOfLife is signOfLife by a heartbeat, which says how long the sender's words
+// are open at most: its adverts may be unheard here.
+func (m *Machine) beatOfLife(now, remaining time.Duration) {
+	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+Skew(m.advertised(), m.Interval))
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves

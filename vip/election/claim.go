@@ -40,7 +40,8 @@ func (m *Machine) withdraw() {
 }
 
 // takeGranted takes a role that is free once everybody within reach agrees. Who
-// cannot hear this node cannot agree either; who is about to end needs not.
+// cannot hear this node cannot agree either, if that is no consequence of our own
+// silence: then it may be about to take over. Who is about to end needs not agree.
 func (m *Machine) takeGranted(now time.Duration, why Reason) {
 	if m.granted.number != 0 {
 		return
@@ -48,7 +49,10 @@ func (m *Machine) takeGranted(now time.Duration, why Reason) {
 	m.claim(now, why)
 	for i := range m.peers {
 		p := &m.peers[i]
-		if !m.alive(p, now) || !p.HearsUs || p.State == Init && p.Resigned {
+		if !m.alive(p, now) || p.State == Init && p.Resigned {
+			continue
+		}
+		if !p.HearsUs && now-m.steady >= max(2*m.BeatTimeout, m.downInterval(m.Interval)+m.BeatInterval) {
 			continue
 		}
 		if p.Grant != m.claiming.number {

@@ -134,6 +134,7 @@ type Machine struct {
 	freed         bool          // the active node gave its role up, and nobody was heard to have it
 	gaveUp        netip.Addr    // who gave its role up by an advert, and nobody was heard since
 	looked        time.Duration // when it decided last
+	steady        time.Duration // since when it decides without a stop
 	downAt        time.Duration // when silence means that nobody is active
 
 	alarms  alarms
@@ -245,10 +246,13 @@ func (m *Machine) decide(now time.Duration) {
 		return
 	}
 	m.observe(now)
-	if m.state == Backup && now-m.looked > m.Interval {
-		// It was stopped itself: silence proves nothing, and what it knew is old.
-		m.signOfLife(now, m.Interval)
-		m.freed, m.gaveUp, m.claiming = false, netip.Addr{}, claim{}
+	if now-m.looked > m.Interval {
+		m.steady = now
+		if m.state == Backup {
+			// It was stopped itself: silence proves nothing, and what it knew is old.
+			m.signOfLife(now, m.Interval)
+			m.freed, m.gaveUp, m.claiming = false, netip.Addr{}, claim{}
+		}
 	}
 	m.looked = now
 	switch m.state {
@@ -357,6 +361,8 @@ func (m *Machine) advertise(now time.Duration) {
 	if m.state == Active {
 		m.until = m.deadline(now)
 		m.emit(Effect{Kind: Renew, Until: m.until})
+		// Who hears no adverts must not think that the words close sooner.
+		m.beat(now)
 	}
 	if !m.Alone || m.Segments > 0 {
 		m.emit(Effect{Kind: Advertise, Priority: m.advertised()})
@@ -389,7 +395,16 @@ func (m *Machine) advertised() uint8 {
 	return m.Priority
 }
 
-// Beacon is what our heartbeat to peer number i says of us.
+// Remaining is how long the owner words are open from now on: what a heartbeat that
+// is sent now says.
+func (m *Machine) Remaining(now time.Duration) time.Duration {
+	if m.state != Active {
+		return 0
+	}
+	return max(0, m.until-now)
+}
+
+// Beacon is what our heartbeat to peer number i says of us, but for Remaining.
 func (m *Machine) Beacon(i int) Heartbeat {
 	h := Heartbeat{
 		State: m.state, Term: m.term, Priority: m.Priority,

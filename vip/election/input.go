@@ -35,6 +35,8 @@ type Heartbeat struct {
 	Priority                  uint8
 	Healthy, LinksOK, PingsOK bool
 	Synced                    bool
+	// Remaining is how long its owner words are open from now on, while it is active.
+	Remaining time.Duration
 	// Claim asks for the role: a number, 0 for no claim. Ordered says that it is
 	// because an operator wants it.
 	Claim   uint32
@@ -110,7 +112,7 @@ func (m *Machine) Heartbeat(now time.Duration, i int, h Heartbeat) {
 			p.activeSince = now
 		}
 		m.freed, m.gaveUp = false, netip.Addr{}
-		m.beatOfLife(now)
+		m.beatOfLife(now, h.Remaining)
 	case was == Active && (h.State != Init || h.Resigned):
 		m.freed = true
 		for i := range m.segments {

@@ -11,7 +11,7 @@ import (
 // happened. What two nodes cannot tell apart, both links cut while both reach
 // their hosts, is left out.
 func TestSchedules(t *testing.T) {
-	runs := uint64(400)
+	runs := uint64(100)
 	if os.Getenv("SLUICE_TEST_FULL") != "" {
 		runs = 10_000
 	}

@@ -33,7 +33,7 @@ func TestBounce(t *testing.T) {
 
 // TestCommonOutage: both see it, at different times, and its end as well.
 func TestCommonOutage(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(30) {
 		w := pair(t, setup{seed: seed, beats: true, pings: true, preempt: true})
 		w.targetDown[1] = true
 		w.run(5 * time.Second)

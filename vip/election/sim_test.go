@@ -280,6 +280,7 @@ func (n *simNode) sendBeats() {
 	for i, p := range n.cfg.Peers {
 		to := n.w.byAddress(p.Address)
 		h := n.m.Beacon(i)
+		h.Remaining = n.m.Remaining(n.w.now)
 		h.HearsUs = n.w.now-n.lastBeat[to.id] < n.cfg.BeatTimeout && n.lastBeat[to.id] != 0
 		if n.w.blocked(n, to, heartbeat) {
 			continue

@@ -31,7 +31,7 @@ func TestDecisionTable(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for seed := range uint64(20) {
+			for seed := range uint64(10) {
 				w := newWorld(t, setup{nodes: 2, seed: seed, beats: true, pings: true})
 				w.run(2 * time.Second)
 				w.want("active backup")
@@ -82,7 +82,7 @@ func (w *world) wantAlarm(i int, name string) {
 // TestIsolated: the active node is cut off from everything, the backup from it
 // alone. The words of the one are closed before those of the other are opened.
 func TestIsolated(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(50) {
 		w := newWorld(t, setup{nodes: 2, seed: seed, beats: true, pings: true})
 		w.run(2*time.Second + w.jitter()*50)
 		w.isolate(0)

@@ -51,6 +51,10 @@ func (m *Message) appendFields(b []byte) []byte {
 		b = binary.BigEndian.AppendUint32(b, m.Claim)
 		b = binary.BigEndian.AppendUint32(b, m.Grant)
 	}
+	if m.Open > 0 {
+		b = append(b, fieldOpen, 0, openSize)
+		b = binary.BigEndian.AppendUint32(b, uint32(min(m.Open, maxAgo)/time.Microsecond)) //nolint:gosec // bounded
+	}
 	if m.Echo.Boot != 0 {
 		b = append(b, fieldEcho, 0, echoSize)
 		b = binary.BigEndian.AppendUint64(b, uint64(m.Echo.Boot))

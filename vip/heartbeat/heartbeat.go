@@ -119,6 +119,9 @@ type Message struct {
 	// for none. Grant is the number of the receiver's claim that the sender consents
 	// to, 0 for none.
 	Claim, Grant uint32
+	// Open is how long the sender's owner words are open after sending, in whole
+	// microseconds up to 71 minutes: who hears no advert must wait for that.
+	Open time.Duration
 	// Pings are the ping items' results, at most [MaxPings].
 	Pings []Ping
 	// Generation is that of the sender's settings, VIPs a hash of its list.

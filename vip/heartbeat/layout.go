@@ -32,8 +32,10 @@ const (
 	fieldProg  = 2
 	fieldEcho  = 3
 	fieldClaim = 4
+	fieldOpen  = 5
 	echoSize   = 29
 	claimSize  = 8
+	openSize   = 4
 )
 
 // maxAgo is the longest time that an echo can tell.

@@ -30,7 +30,7 @@ func full() heartbeat.Message {
 		Boot: 0x0102030405060708, Sequence: 1000, Term: 3, State: heartbeat.Active, BasePriority: 200, Priority: 150,
 		Flags: heartbeat.Healthy | heartbeat.PingsOK | heartbeat.LinksOK | heartbeat.Synced | heartbeat.Resign,
 		Pings: []heartbeat.Ping{heartbeat.PingOK, heartbeat.PingFailed, heartbeat.PingUnknown}, Generation: 42,
-		Claim: 7, Grant: 0x01020304,
+		Claim: 7, Grant: 0x01020304, Open: 287500 * time.Microsecond,
 		VIPs: heartbeat.VIPHash{0, 1, 2, 3, 4, 5, 6, 7}, Program: "v1.2 (test)",
 		Echo: heartbeat.Echo{Boot: 0x1112131415161718, Sequence: 999, Ago: 100250 * time.Microsecond, Heard: 0xf0000000000000ff, Span: 64},
 	}
@@ -110,6 +110,7 @@ func anyMessage(r *rand.Rand) heartbeat.Message {
 	}
 	if r.IntN(2) == 0 {
 		m.Claim, m.Grant = r.Uint32(), r.Uint32()
+		m.Open = time.Duration(r.Uint32()) * time.Microsecond
 	}
 	if r.IntN(2) == 0 {
 		m.Echo = heartbeat.Echo{

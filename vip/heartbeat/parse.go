@@ -54,7 +54,7 @@ func (m *Message) read(r *reader) {
 	r.uint8() // reserved
 	m.Flags = Flags(r.uint16()) & known
 	m.Node = r.name()
-	seen := [...]bool{fieldPings: false, fieldProg: false, fieldEcho: false, fieldClaim: false}
+	seen := [...]bool{fieldPings: false, fieldProg: false, fieldEcho: false, fieldClaim: false, fieldOpen: false}
 	for !r.bad && len(r.rest) > 0 {
 		kind, size := r.uint8(), int(r.uint16())
 		field := reader{rest: r.take(size)}
@@ -82,6 +82,8 @@ func (m *Message) readField(kind uint8, r *reader) bool {
 		return m.Program != ""
 	case fieldClaim:
 		m.Claim, m.Grant = r.uint32(), r.uint32()
+	case fieldOpen:
+		m.Open = time.Duration(r.uint32()) * time.Microsecond
 	case fieldEcho:
 		m.Echo = Echo{Boot: Boot(r.uint64()), Sequence: r.uint64()}
 		m.Echo.Ago = time.Duration(r.uint32()) * time.Microsecond

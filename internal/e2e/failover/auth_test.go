@@ -13,7 +13,7 @@ import (
 )
 
 // signed has adverts signed by a key of each gateway's own.
-func signed(g *gateway, key string) string {
+func signedBy(g *gateway, key string) string {
 	file := filepath.Join(g.dir, "advert.key")
 	must(g.all.t, os.WriteFile(file, []byte(key), 0o600))
 	auth := fmt.Sprintf("    auth: {mode: enforce, keys: [{id: 1, file: %s}]}\n", file)
@@ -23,7 +23,7 @@ func signed(g *gateway, key string) string {
 // launchSigned starts sluice with a key.
 func (g *gateway) launchSigned(key string) {
 	g.all.t.Helper()
-	g.all.settings = signed(g, key)
+	g.all.settings = signedBy(g, key)
 	g.launch()
 }
 

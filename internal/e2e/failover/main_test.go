@@ -6,12 +6,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"sluice/internal/nettest/sshtest"
 )
 
 // binary is the sluice under test, built as it ships.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	sshtest.CrowdMain()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-failover-")
@@ -27,5 +32,10 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build sluice: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if common != nil {
+		common.keeper.t = nil
+		common.close()
+	}
+	return code
 }

@@ -34,7 +34,9 @@ type gateways struct {
 	t *testing.T
 	*nettest.Cluster
 	settings string // of the cluster; without node
-	each     []*gateway
+	// text is a whole settings file instead, given what is each node's own.
+	text func(g *gateway) string
+	each []*gateway
 }
 
 // gateway is one of them.
@@ -76,6 +78,10 @@ func (g *gateway) socket() string { return filepath.Join(g.dir, "run", "control.
 
 func (g *gateway) write() {
 	g.all.t.Helper()
+	if g.all.text != nil {
+		must(g.all.t, os.WriteFile(g.file(), []byte(g.all.text(g)), 0o644))
+		return
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "node: {name: %s, data_dir: %s, bpffs: %s, control: {socket: %s}}\n",
 		g.Label, filepath.Join(g.dir, "data"), filepath.Join(g.bpffs, "sluice"), g.socket())
@@ -91,6 +97,12 @@ func (g *gateway) write() {
 func (g *gateway) launch() {
 	g.all.t.Helper()
 	g.write()
+	g.run()
+}
+
+// run is launch with the settings that are there.
+func (g *gateway) run() {
+	g.all.t.Helper()
 	cmd := g.Command(context.Background(), binary, "run", "-c", g.file())
 	cmd.Stdout, cmd.Stderr = g.log, g.log
 	cmd.SysProcAttr.Pdeathsig = 0

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pires/go-proxyproto"
 	"golang.org/x/crypto/ssh"
 
 	"sluice/internal/nettest"
@@ -47,6 +48,9 @@ func startBuiltIn(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*
 		if err != nil {
 			return nil, errors.Join(err, b.stop())
 		}
+		if o.Proxy {
+			l = behindProxy(l)
+		}
 		b.listeners = append(b.listeners, l)
 		b.tasks.Go(func() { b.accept(l) })
 	}
@@ -74,6 +78,13 @@ func builtInConfig(o ServerOptions) *ssh.ServerConfig {
 	}
 	config.AddHostKey(o.HostKey.Signer())
 	return config
+}
+
+// behindProxy has l's connections begin with a PROXY header; what does not is
+// closed when it is read.
+func behindProxy(l net.Listener) net.Listener {
+	require := func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) { return proxyproto.REQUIRE, nil }
+	return &proxyproto.Listener{Listener: l, ConnPolicy: require, ReadHeaderTimeout: handshakeWithin}
 }
 
 // accept ends with its listener.

@@ -66,7 +66,7 @@ func (s crowdSpec) serve(n *nettest.Namespace, lines *bufio.Reader, answers *jso
 		return err
 	}
 	server, err := Start(context.Background(), n, ServerOptions{
-		Addrs: s.Addrs, HostKey: hostKey, Authorized: []ssh.PublicKey{user}, Echo: true,
+		Addrs: s.Addrs, HostKey: hostKey, Authorized: []ssh.PublicKey{user}, Echo: true, Proxy: s.Proxy,
 	})
 	if err != nil {
 		return err

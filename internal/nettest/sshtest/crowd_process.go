@@ -35,6 +35,7 @@ type crowdSpec struct {
 	HostKey string // PEM at the server, authorized_keys at the client
 	UserKey string // the other way round
 	Options CrowdOptions
+	Proxy   bool // the server is behind one
 }
 
 // crowdAnswer is one line of an end's standard output.
@@ -98,8 +99,8 @@ func (r *RemoteCrowd) Close() error { return r.end.close() }
 // its own. It survives what happens to the test's.
 type RemoteServer struct{ end *crowdEnd }
 
-// StartRemoteServer starts one inside a namespace. Of the options Addrs, HostKey
-// and one key of Authorized count. The program must call [CrowdMain] first.
+// StartRemoteServer starts one inside a namespace. Of the options Addrs, HostKey,
+// Proxy and one key of Authorized count. The program must call [CrowdMain] first.
 func StartRemoteServer(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*RemoteServer, error) {
 	if len(o.Authorized) != 1 {
 		return nil, fmt.Errorf("start a remote ssh server: %d authorized keys; it takes one", len(o.Authorized))
@@ -110,6 +111,7 @@ func StartRemoteServer(ctx context.Context, n *nettest.Namespace, o ServerOption
 	}
 	end, err := startEnd(ctx, n, crowdServer, crowdSpec{
 		Addrs: o.Addrs, HostKey: key, UserKey: string(ssh.MarshalAuthorizedKey(o.Authorized[0])),
+		Proxy: o.Proxy,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start a remote ssh server: %w", err)

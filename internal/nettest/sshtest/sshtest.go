@@ -46,6 +46,9 @@ type ServerOptions struct {
 	// Echo has every command answered by what the session hears, without a
 	// program: for many sessions. It implies BuiltIn.
 	Echo bool
+	// Proxy has the server take only connections that begin with a PROXY v2
+	// header, and refuse others. It implies BuiltIn: OpenSSH reads none.
+	Proxy bool
 	// Config are more lines of sshd_config, before ours, so that they win. The
 	// built-in server has no such thing.
 	Config []string
@@ -73,7 +76,7 @@ func Start(ctx context.Context, n *nettest.Namespace, o ServerOptions) (*Server,
 		o.HostKey = key
 	}
 	start := startOpenSSH
-	if _, err := nettest.FindProgram("sshd"); err != nil || o.BuiltIn || o.Echo {
+	if _, err := nettest.FindProgram("sshd"); err != nil || o.BuiltIn || o.Echo || o.Proxy {
 		start = startBuiltIn
 	}
 	s, err := start(ctx, n, o)

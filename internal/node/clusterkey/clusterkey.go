@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +66,25 @@ func LoadOrCreate(dataDir string) (Key, error) {
 	}
 	return load(path)
 }
+
+// Load reads the key of a data directory and says when the file was written. An
+// error matches [fs.ErrNotExist] where there is none yet.
+func Load(dataDir string) (Key, time.Time, error) {
+	path := filepath.Join(dataDir, Name)
+	k, err := load(path)
+	if err != nil {
+		return Key{}, time.Time{}, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return Key{}, time.Time{}, fmt.Errorf("read cluster key: %v", err)
+	}
+	return k, info.ModTime(), nil
+}
+
+// Fingerprint is the same for the same key, and tells nothing else of it: for
+// people who compare two gateways.
+func (k Key) Fingerprint() string { return fmt.Sprintf("%x", k.derive("fingerprint", 6)) }
 
 // load returns an error matching [fs.ErrNotExist] when there is no key yet.
 func load(path string) (Key, error) {

@@ -44,6 +44,7 @@ type Node interface {
 	Status(ctx context.Context) (control.Status, error)
 	Services(ctx context.Context) (control.ServiceList, error)
 	Backends(ctx context.Context) (control.BackendList, error)
+	VirtualClusters(ctx context.Context) (control.VirtualClusterList, error)
 }
 
 // examination is one run over all checks.
@@ -64,6 +65,7 @@ type running struct {
 	status   control.Status
 	services []control.Service
 	backends []control.Backend
+	clusters []control.VirtualCluster
 }
 
 // checks in the order in which their findings are read: what all depends on
@@ -74,6 +76,8 @@ var checks = []func(context.Context, *examination){
 	checkRights, checkKernel, checkBPFFS, checkClock,
 	checkInterfaces, checkForwarding, checkPorts,
 	checkVIPs, checkBackends, checkReturnPath, checkDSR, checkNodes, checkTunnels, checkDecap, checkRuleset,
+	checkElectedVIPs, checkHeartbeats, checkPings, checkVirtualMACs, checkAdverts, checkFirewall,
+	checkClusterKey, checkKeyFiles, checkUrgency, checkKeepalived,
 }
 
 // examine runs every check, also after one failed: who repairs a machine wants
@@ -103,7 +107,12 @@ func (e *examination) ask(ctx context.Context, n Node) {
 	if err == nil {
 		var backends control.BackendList
 		backends, err = n.Backends(ctx)
-		e.node = running{true, status, services.Services, backends.Backends}
+		e.node = running{answers: true, status: status, services: services.Services, backends: backends.Backends}
+	}
+	if err == nil && len(e.clusters()) > 0 {
+		var clusters control.VirtualClusterList
+		clusters, err = n.VirtualClusters(ctx)
+		e.node.clusters = clusters.VirtualClusters
 	}
 	if err != nil {
 		e.node = running{}
@@ -162,6 +171,27 @@ func (e *examination) services(modes ...config.Mode) []config.Service {
 		}
 	}
 	return list
+}
+
+// clusters are the virtual clusters that this node is in.
+func (e *examination) clusters() []config.VirtualCluster {
+	var list []config.VirtualCluster
+	for _, c := range e.settings.VirtualClusters {
+		if c.Member {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// cluster is what the node tells of a virtual cluster, nil for nothing.
+func (e *examination) cluster(name string) *control.VirtualCluster {
+	for i := range e.node.clusters {
+		if e.node.clusters[i].Name == name {
+			return &e.node.clusters[i]
+		}
+	}
+	return nil
 }
 
 // carries says whether an interface carries, or will carry, the XDP program.

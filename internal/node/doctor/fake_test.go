@@ -50,6 +50,8 @@ type fake struct {
 	backends []control.Backend
 	nodeErr  error
 	partErr  error
+
+	election
 }
 
 func (f *fake) Links() ([]links.Link, error)            { return f.links, f.linksErr }

@@ -85,14 +85,22 @@ func checkBPFFS(_ context.Context, e *examination) {
 	}
 }
 
-// checkClock: nothing in steering depends on the wall clock, but who compares
-// the logs of two machines does.
+// checkClock: nothing in steering depends on the wall clock, but signed adverts
+// do, and who compares the logs of two machines.
 func checkClock(_ context.Context, e *examination) {
 	const subject = "clock"
 	synchronised, err := e.machine.ClockSynchronised()
+	signed, enforced := e.signs()
 	switch {
 	case err != nil:
 		e.warn(subject, err.Error(), "look at your time service")
+	case !synchronised && signed != "":
+		level := Warn
+		if enforced {
+			level = Fail
+		}
+		e.add(level, subject, "is not synchronised, and adverts of virtual cluster "+signed+" prove themselves by the time: others refuse them once clocks differ",
+			"run chrony or systemd-timesyncd on all gateways")
 	case !synchronised:
 		e.warn(subject, "is not synchronised: times in logs and status will not agree with other machines", "run chrony or systemd-timesyncd")
 	default:

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"io/fs"
 	"net"
 	"net/netip"
 	"time"
@@ -19,6 +20,7 @@ type machine interface {
 	router
 	prober
 	host
+	gateway
 }
 
 // linkReader knows interfaces better than the routing table does.
@@ -63,6 +65,66 @@ type host interface {
 	// SourcePorts returns how many ports there are for flows to one backend
 	// from one address.
 	SourcePorts() (int, error)
+}
+
+// gateway is what checks of virtual clusters ask.
+type gateway interface {
+	// Own returns the addresses of an interface without those that an election
+	// put there.
+	Own(link string) ([]netip.Prefix, error)
+	// Ping asks hosts by an interface and returns how each answered; it needs
+	// CAP_NET_RAW.
+	Ping(ctx context.Context, link string, hosts []netip.Addr) (map[netip.Addr]pong, error)
+	// WhoHasFor is WhoHas from a MAC address that is not the interface's.
+	WhoHasFor(ctx context.Context, link string, from net.HardwareAddr, addr netip.Addr) ([]net.HardwareAddr, error)
+	// Macvlan says why no macvlan can be made on an interface, nil if it can.
+	Macvlan(link string) error
+	// Platform names what this machine runs on, such as "VMware"; "" for iron, or
+	// what is not known.
+	Platform() string
+	// AdvertKey returns the mode of a key file, and why it is none.
+	AdvertKey(path string) (fs.FileMode, error)
+	// ClusterKey returns the fingerprint of the key of a data directory and when
+	// it was written; an error matches [fs.ErrNotExist] where there is none.
+	ClusterKey(dir string) (fingerprint string, written time.Time, err error)
+	// Urgency returns how a process is put before others.
+	Urgency(pid int) (urgency, error)
+	// Keepalived returns those that run in this network namespace.
+	Keepalived() ([]keepalived, error)
+	// Now is the wall's clock.
+	Now() time.Time
+}
+
+// pong is how a host answered.
+type pong struct {
+	OK  bool
+	RTT time.Duration
+	// Fault says why it could not be asked.
+	Fault string
+}
+
+// urgency is how a process is put before others.
+type urgency struct {
+	Realtime bool
+	// Schedule is the same in words.
+	Schedule string
+	// Locked says that its memory cannot be taken away.
+	Locked bool
+}
+
+// keepalived is a running one, and what its settings say.
+type keepalived struct {
+	PID     int
+	File    string
+	Routers []virtualRouter
+	// Fault says why its settings could not be read.
+	Fault string
+}
+
+// virtualRouter is one of its virtual routers.
+type virtualRouter struct {
+	Interface string
+	VRID      int
 }
 
 // card is how an interface is built and set.

@@ -22,7 +22,7 @@ func checkNodes(ctx context.Context, e *examination) {
 		if !s.Spread() {
 			continue
 		}
-		if vip := s.Listen.Addr(); !seen[vip] {
+		if vip := s.Listen.Addr(); !seen[vip] && !e.elected(vip) {
 			seen[vip] = true
 			e.checkHolder(ctx, vip)
 		}

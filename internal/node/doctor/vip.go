@@ -13,6 +13,11 @@ import (
 // checkVIPs looks whether packets for the VIPs come to this machine at all.
 func checkVIPs(_ context.Context, e *examination) {
 	seen := make(map[netip.Addr]bool)
+	for _, c := range e.clusters() {
+		for _, v := range c.VIPs {
+			seen[v.Addr.Addr()] = true // checkElectedVIPs does
+		}
+	}
 	for _, s := range e.settings.Services {
 		if s.Spread() {
 			seen[s.Listen.Addr()] = true // checkNodes knows better

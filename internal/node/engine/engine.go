@@ -21,11 +21,13 @@ import (
 	"sluice/internal/node/links"
 	"sluice/loader"
 	"sluice/steering"
+	"sluice/steering/flowtable"
 	"sluice/steering/guard"
 	"sluice/steering/health"
 	"sluice/steering/nexthop"
 	"sluice/steering/ring"
 	"sluice/steering/vips"
+	"sluice/vip"
 )
 
 // Options are what an engine starts with.
@@ -41,7 +43,11 @@ type Options struct {
 	// without a service; nil where there is none. Their owner words begin closed
 	// and are the election's.
 	Elected func(*config.Settings) []netip.Addr
-	Log     *slog.Logger
+	// Shared says that other gateways may know flows which this one does not: then
+	// whoever knows them says by ResetUnknown whether packets of unknown flows are
+	// answered. nil is as false.
+	Shared func(*config.Settings) bool
+	Log    *slog.Logger
 }
 
 // resetUnknownAfter is how long packets of unknown flows are dropped after a
@@ -55,6 +61,7 @@ type Engine struct {
 	selection links.Selection
 	dp        *loader.Dataplane
 	flows     int
+	flowTable *flowtable.Table
 	resolver  *nexthop.Resolver
 	checks    *checks
 	table     *steering.Table
@@ -119,7 +126,7 @@ func (e *Engine) open(s *config.Settings) error {
 	if err != nil {
 		return fmt.Errorf("open dataplane: %v", err)
 	}
-	e.flows = flows
+	e.flows, e.flowTable = flows, flowtable.New(e.dp)
 	if recorded {
 		return nil
 	}
@@ -217,7 +224,9 @@ func (e *Engine) run() {
 	e.tasks.Go(func() error { return e.table.Run(ctx) })
 	e.tasks.Go(func() error { e.guard.Run(ctx); return nil })
 	e.tasks.Go(func() error { return e.vips.Run(ctx) })
-	e.tasks.Go(func() error { return e.resetUnknown(ctx) })
+	if e.options.Shared == nil || !e.options.Shared(e.applied) {
+		e.tasks.Go(func() error { return e.resetUnknown(ctx) })
+	}
 	go func() {
 		<-ctx.Done() // stopped, or a task failed
 		e.err = e.tasks.Wait()
@@ -236,8 +245,23 @@ func (e *Engine) resetUnknown(ctx context.Context) error {
 	}
 }
 
+// ResetUnknown has packets of unknown flows answered by resets some time from now,
+// or no more: for who knows whether this gateway has the flows of the others.
+func (e *Engine) ResetUnknown(known bool) error {
+	if !known {
+		return e.dp.SetResetUnknown(false)
+	}
+	return e.dp.SetResetUnknownFrom(vip.Monotonic() + resetUnknownAfter)
+}
+
 // Table is the running table.
 func (e *Engine) Table() *steering.Table { return e.table }
+
+// Flows is the flow table by addresses.
+func (e *Engine) Flows() *flowtable.Table { return e.flowTable }
+
+// EventsLost counts the events of the dataplane that found no room.
+func (e *Engine) EventsLost() (uint64, error) { return e.dp.EventsLost() }
 
 // Guard holds the bans.
 func (e *Engine) Guard() *guard.Guard { return e.guard }

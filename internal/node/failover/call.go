@@ -57,6 +57,23 @@ func (r *receiver) Status(_ Nothing, s *vip.Status) error {
 	return err
 }
 
+// Roles are those of all clusters, with their number.
+type Roles struct {
+	List   []vip.Role
+	Number uint64
+}
+
+// rolesWait bounds how long a call for roles waits for others.
+const rolesWait = 2 * time.Second
+
+// Roles waits for roles other than those of a number.
+func (r *receiver) Roles(since uint64, answer *Roles) error {
+	ctx, cancel := context.WithTimeout(context.Background(), rolesWait)
+	defer cancel()
+	answer.List, answer.Number = r.daemon.Roles(ctx, since)
+	return nil
+}
+
 // History tells what changed.
 func (r *receiver) History(_ Nothing, h *[]vip.Change) error {
 	*h = r.daemon.History()
@@ -171,6 +188,13 @@ func (c *Client) SetHealth(ctx context.Context, h vip.Health) error {
 func (c *Client) Status(ctx context.Context) (s vip.Status, err error) {
 	err = c.call(ctx, "Status", Nothing{}, &s)
 	return s, err
+}
+
+// Roles waits up to some seconds for roles other than those of a number, and returns
+// those that are then.
+func (c *Client) Roles(ctx context.Context, since uint64) (r Roles, err error) {
+	err = c.call(ctx, "Roles", since, &r)
+	return r, err
 }
 
 // History asks what changed, the oldest first.

@@ -92,8 +92,18 @@ func (o *owners) with(f func(*loader.Owners) error) error {
 
 // Set implements [vip.Owners].
 func (o *owners) Set(vips []netip.Addr, active bool, until time.Duration) error {
-	return o.with(func(w *loader.Owners) error { return w.Set(vips, active, until) })
+	err := o.with(func(w *loader.Owners) error { return w.Set(vips, active, until) })
+	if errors.Is(err, loader.ErrNoWord) {
+		return wordless{err}
+	}
+	return err
 }
+
+// wordless is an error of the dataplane that the election knows by another name.
+type wordless struct{ error }
+
+// Is implements what [errors.Is] asks.
+func (wordless) Is(target error) bool { return target == vip.ErrNoWord }
 
 // Open implements [vip.Owners].
 func (o *owners) Open(vips []netip.Addr) (until time.Duration, open bool, err error) {

@@ -67,7 +67,7 @@ func segment(l vip.LANStatus) control.Segment {
 func pingItem(p vip.PingStatus) control.PingItem {
 	out := control.PingItem{Interface: p.Interface, OK: p.OK}
 	for _, h := range p.Hosts {
-		out.Hosts = append(out.Hosts, control.PingHost{Addr: h.Addr, OK: h.OK, RTT: control.Seconds(h.RTT), Loss: h.Loss})
+		out.Hosts = append(out.Hosts, control.PingHost{Addr: h.Addr, OK: h.OK, RTT: control.Seconds(h.RTT), Loss: h.Loss, Flaps: h.Flaps})
 	}
 	return out
 }

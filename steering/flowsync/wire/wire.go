@@ -67,8 +67,8 @@ const (
 type Flow struct {
 	Key
 	Backend netip.AddrPort
-	// Source is the address and port towards the backend, invalid where the
-	// client's own is kept.
+	// Source is the address and port towards the backend in mode nat, the client's
+	// own where it is kept; invalid in the other modes.
 	Source netip.AddrPort
 	Mode   Mode
 	State  State

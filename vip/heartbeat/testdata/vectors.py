@@ -40,4 +40,5 @@ row("full", "fe80::1", "fe80::2", "inside-and-outside",
     struct.pack("!QQQQ", 0x0102030405060708, 1000, 3, 42) + bytes(range(8)) + bytes([2, 200, 150, 0]) + struct.pack("!H", 0b101111)
     + name("fw-a") + field(1, bytes([1, 2, 0])) + field(2, b"v1.2 (test)")
     + field(4, struct.pack("!II", 7, 0x01020304))
+    + field(5, struct.pack("!I", 287500))
     + field(3, struct.pack("!QQIQB", 0x1112131415161718, 999, 100250, 0xF0000000000000FF, 64)))

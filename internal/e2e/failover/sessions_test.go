@@ -1,0 +1,81 @@
+package failover
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// full says that tests are to have the sizes we claim, which take minutes.
+func full() bool { return os.Getenv("SLUICE_TEST_FULL") == "1" }
+
+// TestSessions: SSH sessions outlive the gateway that carried them, whatever
+// the services' mode; they outlive its return, and ten changes of places.
+func TestSessions(t *testing.T) {
+	many, stock, rounds := 196, 4, 2
+	if full() {
+		many, stock, rounds = 1948, 52, 10
+	}
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			c := gather(t, w, many, stock)
+			a, b := c.each[0], c.each[1]
+			c.whole("before anything happens")
+			c.contradict()
+			b.synced(c.total)
+			a.powerOff()
+			c.want("off", "active")
+			c.whole("gw-a is powered off")
+			a.powerOn()
+			c.want("active", "backup")
+			c.whole("gw-a is back")
+			for i := range rounds {
+				b.synced(c.total)
+				if i%2 == 0 {
+					c.swapped()
+				} else {
+					c.off(c.each[i/2%2])
+				}
+			}
+			c.shown(fmt.Sprintf("1 power failure and %d changes of places and back", rounds))
+		})
+	}
+}
+
+// swapped has the gateways change places twice, by order.
+func (c *crowds) swapped() {
+	c.t.Helper()
+	a, b := c.each[0], c.each[1]
+	_, err := a.try("vip", "swap", "--for", "10m", "edge")
+	must(c.t, err)
+	c.want("backup", "active")
+	c.whole("gw-b took over by order")
+	a.synced(c.total)
+	_, err = b.try("vip", "swap", "edge")
+	must(c.t, err)
+	c.want("active", "backup")
+	c.whole("gw-a took over by order")
+}
+
+// off has a gateway lose its power while it is active, and return.
+func (c *crowds) off(g *gateway) {
+	c.t.Helper()
+	a, b := c.each[0], c.each[1]
+	left := "active"
+	if g == b {
+		_, err := a.try("vip", "swap", "--for", "10m", "edge")
+		must(c.t, err)
+		c.want("backup", "active")
+		a.synced(c.total)
+	}
+	g.powerOff()
+	if g == a {
+		c.want("off", left)
+	} else {
+		c.want(left, "off")
+	}
+	c.whole(g.Label + " is powered off")
+	g.powerOn()
+	c.want("active", "backup")
+	c.whole(g.Label + " is back")
+}
