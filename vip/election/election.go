@@ -11,6 +11,8 @@
 //     another could, because a link is down or a ping item fails, gives way to it.
 //     Between equals the role moves by priority only where preempting is wanted.
 //   - An active node that hears nobody and reaches nobody gives up.
+//   - Where adverts are all there is, an active node leaves the role to another one
+//     that goes on as if it did not hear ours, and does not claim it again.
 //
 // Instants are readings of CLOCK_MONOTONIC, since the owner words of the
 // dataplane are compared with that clock: steps of the wall clock change nothing.
