@@ -147,9 +147,9 @@ var staleModes = []string{"mode: nat\n    source_pool: [10.0.2.3]", "mode: dsr"}
 // failed. One has ended meanwhile, another has its ports and another backend.
 func TestF23StaleTable(t *testing.T) {
 	for _, mode := range staleModes {
-		name, _, _ := strings.Cut(mode, "\n")
+		name, _, _ := strings.Cut(strings.TrimPrefix(mode, "mode: "), "\n")
 		t.Run(name, func(t *testing.T) {
-			all := newGateways(t, nettest.ClusterOptions{DSR: name == "mode: dsr"}, preempting+fmt.Sprintf(stale, mode))
+			all := newGateways(t, nettest.ClusterOptions{DSR: name == "dsr"}, preempting+fmt.Sprintf(stale, mode))
 			for _, b := range all.Backends {
 				nettest.ServeForTest(t, b.Namespace, netip.MustParseAddrPort("0.0.0.0:22"), nettest.ServerOptions{Banner: b.Label, Echo: true})
 			}
