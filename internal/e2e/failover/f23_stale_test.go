@@ -151,7 +151,7 @@ func TestF23StaleTable(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(mode, "mode: "), "\n")
 		t.Run(name, func(t *testing.T) {
 			beside(t)
-			all := newGateways(t, nettest.ClusterOptions{DSR: name == "dsr"}, preempting+fmt.Sprintf(stale, mode))
+			all := newGateways(t, nettest.ClusterOptions{DSR: name == "dsr"}, preempting()+fmt.Sprintf(stale, mode))
 			for _, b := range all.Backends {
 				nettest.ServeForTest(t, b.Namespace, netip.MustParseAddrPort("0.0.0.0:22"), nettest.ServerOptions{Banner: b.Label, Echo: true})
 			}

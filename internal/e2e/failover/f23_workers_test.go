@@ -27,7 +27,7 @@ const eager = "{type: tcp, interval: 1s, timeout: 900ms, rise: 1, fall: 3}"
 // work has gateways run SSH servers of their own, and one be active.
 func work(t *testing.T, via string) *workers {
 	t.Helper()
-	w := &workers{gateways: newGateways(t, nettest.ClusterOptions{}, preempting+fmt.Sprintf(
+	w := &workers{gateways: newGateways(t, nettest.ClusterOptions{}, preempting()+fmt.Sprintf(
 		"  - {name: login, listen: \"192.0.2.3:22\", mode: sshd, nodes: [gw-a, gw-b], node_addr: \"${ext_addr}\", via: %s, health_check: %s}\n", via, eager))}
 	var err error
 	w.host, err = sshtest.NewKey()
