@@ -12,9 +12,28 @@ import (
 func (c *cluster) carryOut() {
 	for effects := c.machine.Effects(); len(effects) > 0; effects = c.machine.Effects() {
 		for _, e := range effects {
+			if c.stale(e) {
+				c.machine.Tick(c.d.Now())
+				continue
+			}
 			c.do(e)
 		}
 	}
+}
+
+// stale says that what came before took so long that the words have closed, and
+// another gateway may be active: nothing may tell otherwise, nor open them again.
+func (c *cluster) stale(e election.Effect) bool {
+	if state, _ := c.machine.State(); state != election.Active || c.wordUntil == 0 || c.d.Now() < c.wordUntil {
+		return false
+	}
+	switch e.Kind {
+	case election.Renew, election.Announce, election.Beat:
+		return true
+	case election.Advertise:
+		return e.Priority != 0
+	}
+	return false
 }
 
 func (c *cluster) do(e election.Effect) {
@@ -49,21 +68,37 @@ func (c *cluster) do(e election.Effect) {
 	}
 }
 
+// maxTakePause bounds the pause after a take-over that failed.
+const maxTakePause = 5 * time.Minute
+
 // take opens the words and takes the addresses. If that fails this node cannot
 // serve, and the election hears of it.
 func (c *cluster) take(e election.Effect) {
 	c.setOwner(true, e.Until)
-	if err := c.set.Take(); err != nil {
+	// Before the addresses, which may take long: nobody else is to take the role.
+	c.beats.send()
+	for _, l := range c.lans {
+		l.advertise(c.machine.Advertised())
+	}
+	err := c.set.Take()
+	if now := c.d.Now(); err == nil && e.Until != 0 && now >= e.Until {
+		err = errors.New("it took longer than the owner words are open")
+	}
+	if err == nil {
+		c.takePause = 0
+	} else {
+		// Each time later: a gateway that comes and goes serves nobody.
+		c.takePause = min(max(2*c.takePause, 5*tryAgain), maxTakePause)
 		c.takeFault = "the VIPs cannot be taken: " + err.Error()
-		c.takeAgain = c.d.Now() + 5*tryAgain
+		c.takeAgain = c.d.Now() + c.takePause
 		c.log.Error("VIPs not taken", "error", err)
-		c.post2(func(now time.Duration) { c.machine.Local(now, c.local()) })
+		c.postFromLoop(func(now time.Duration) { c.machine.Local(now, c.local()) })
 	}
 	c.renewAt = c.d.Now() + renewEvery
 }
 
-// post2 is post for the loop itself, which must not wait for room.
-func (c *cluster) post2(f func(now time.Duration)) {
+// postFromLoop is post for the loop itself, which must not wait for room.
+func (c *cluster) postFromLoop(f func(now time.Duration)) {
 	select {
 	case c.inbox <- f:
 	default:
@@ -76,6 +111,7 @@ func (c *cluster) post2(f func(now time.Duration)) {
 const wordPatience = 2 * time.Second
 
 func (c *cluster) setOwner(active bool, until time.Duration) {
+	c.wordUntil = until
 	err := c.words.Set(c.vips, active, until)
 	now := c.d.Now()
 	switch {

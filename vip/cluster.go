@@ -69,8 +69,10 @@ type cluster struct {
 	links     map[string]string // what is wrong with interfaces of VIPs
 	takeFault string            // why the VIPs could not be taken, until takeAgain
 	takeAgain time.Duration
+	takePause time.Duration     // before it is tried again, the longer the more often it failed
 	changes   map[string]uint64 // by state entered
 	wordFault error
+	wordUntil time.Duration // as it was last set; 0 for closed or without limit
 	wordless  time.Duration // since when a VIP has no word, 0 for not
 	renewing  bool
 }
@@ -226,11 +228,19 @@ func (c *cluster) start(ctx context.Context) {
 	held, _ := c.set.Held()
 	if open && held && err == nil {
 		repaired, err := c.set.Adopt()
-		if err != nil {
-			c.takeFault, c.takeAgain = err.Error(), now+tryAgain
+		now = c.d.Now()
+		if err == nil && until != 0 && now >= until {
+			err = errors.New("its owner words closed meanwhile")
 		}
-		c.log.Info("taking over from an earlier process", "repaired", repaired)
-		c.machine.Adopt(now, until, c.local())
+		if err != nil {
+			c.log.Error("not taking over from an earlier process", "error", err)
+			c.setOwner(false, 0)
+			c.takeFault, c.takeAgain = errors.Join(err, c.set.Release()).Error(), now+tryAgain
+			c.machine.Local(now, c.local())
+		} else {
+			c.log.Info("taking over from an earlier process", "repaired", repaired)
+			c.machine.Adopt(now, until, c.local())
+		}
 	} else {
 		if err := c.words.Set(c.vips, false, 0); err != nil {
 			c.wordFault = err

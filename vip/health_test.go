@@ -36,8 +36,8 @@ func (c *cluster) turn(now time.Duration) {
 	}
 }
 
-// A node that is away counts as a fault after the watchdog's time, never while it is
-// there, and not before the time where it has not come yet.
+// A node that does not say how it is counts as a fault after the watchdog's time,
+// whether it is away or hangs, and not before the time where it has not come yet.
 func TestWatchdogTimes(t *testing.T) {
 	plan := samplePlan() // of 3s
 	d, c, now := bench(plan)
@@ -56,12 +56,12 @@ func TestWatchdogTimes(t *testing.T) {
 		{3 * time.Second, look, nil},
 		{time.Millisecond, look, away},
 		{time.Hour, func() { d.Connected(true) }, nil},
-		{time.Hour, look, nil},
+		{time.Hour, look, away}, // it is there and hangs
 		{0, func() { d.SetHealth(Health{Faults: []string{"x"}}) }, []string{"x"}},
 		{0, func() { d.Connected(false) }, []string{"x"}},
 		{3 * time.Second, look, []string{"x"}},
 		{time.Second, look, append(slices.Clone(away), "x")},
-		{0, func() { d.SetHealth(Health{}) }, away},
+		{0, func() { d.SetHealth(Health{}) }, nil},
 		{0, func() { d.Connected(true) }, nil},
 	} {
 		*now += step.after

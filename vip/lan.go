@@ -55,6 +55,7 @@ type lan struct {
 
 	counts   lanCounts
 	problem  error // why no adverts go out
+	failures int   // adverts in a row that could not be sent
 	differs  string
 	loggedAt [vrrp.Refusals + vrrp.Refusal(auth.Verdicts)]time.Duration
 }
@@ -143,6 +144,10 @@ func (l *lan) open() {
 	l.segment, l.problem = s, nil
 }
 
+// mute says that adverts do not go out, or could not be heard: one that found a queue
+// full proves nothing.
+func (l *lan) mute() bool { return l.segment == nil && l.problem != nil || l.failures > 1 }
+
 func (l *lan) close() {
 	if l.segment == nil {
 		return
@@ -189,6 +194,11 @@ func (l *lan) advertise(priority uint8) {
 			continue
 		}
 		l.counts.out++
+	}
+	if failed != nil {
+		l.failures++
+	} else {
+		l.failures = 0
 	}
 	if failed != nil && l.problem == nil {
 		l.c.log.Warn("advert not sent", "error", failed)

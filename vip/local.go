@@ -32,6 +32,12 @@ func (c *cluster) local() election.Local {
 			l.LinksDown = append(l.LinksDown, v.Interface)
 		}
 	}
+	for _, at := range c.lans {
+		if at.mute() && !seen[at.at.Interface] {
+			seen[at.at.Interface] = true
+			l.LinksDown = append(l.LinksDown, at.at.Interface)
+		}
+	}
 	l.PingsFailed, l.AllPingsFailed = c.pings.failed()
 	return l
 }

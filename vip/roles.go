@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"sluice/vip/election"
@@ -65,7 +66,7 @@ func (d *Daemon) Roles(ctx context.Context, since uint64) ([]Role, uint64) {
 	r := &d.roles
 	for {
 		r.mu.Lock()
-		list, seq := slices.SortedFunc(maps.Values(r.byName), func(a, b Role) int { return cmpName(a.Name, b.Name) }), r.seq
+		list, seq := slices.SortedFunc(maps.Values(r.byName), func(a, b Role) int { return strings.Compare(a.Name, b.Name) }), r.seq
 		if r.changed == nil {
 			r.changed = make(chan struct{})
 		}

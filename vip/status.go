@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/vip/auth"
@@ -135,18 +136,8 @@ func (d *Daemon) Status(ctx context.Context) (Status, error) {
 		}
 		s.Clusters = append(s.Clusters, one)
 	}
-	slices.SortFunc(s.Clusters, func(a, b ClusterStatus) int { return cmpName(a.Name, b.Name) })
+	slices.SortFunc(s.Clusters, func(a, b ClusterStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s, nil
-}
-
-func cmpName(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // ask has the loop answer.

@@ -77,8 +77,7 @@ type Daemon struct {
 	words    Owners // those of the plan
 	clusters map[string]*cluster
 	health   Health
-	// nodeGone is when the node process was last connected; zero while it is, and
-	// before it ever was the start.
+	// nodeGone is when the node process last said how it is, or came or went.
 	nodeGone  time.Duration
 	connected bool
 	running   sync.WaitGroup
@@ -118,14 +117,15 @@ func New(o Options) (*Daemon, error) {
 func (d *Daemon) Run(ctx context.Context, leave func() bool) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	d.mu.Lock()
-	d.ctx = inner
-	d.mu.Unlock()
 	plan, err := readPlan(d.Directory)
 	if err != nil {
 		d.Log.Warn("what an earlier process ran is not known, waiting for the node", "error", err)
 	}
-	if err := d.apply(plan); err != nil {
+	d.mu.Lock() // until the earlier plan runs, so that no newer one comes before it
+	d.ctx = inner
+	err = d.applyLocked(plan)
+	d.mu.Unlock()
+	if err != nil {
 		d.Log.Error("not everything of the earlier plan runs", "error", err)
 	}
 	d.running.Go(func() { d.history.run(inner) })
@@ -160,6 +160,7 @@ func (d *Daemon) stop(leave bool) {
 		list = append(list, c)
 	}
 	d.clusters = map[string]*cluster{}
+	d.ctx = nil // no plan comes after this
 	d.mu.Unlock()
 	var ended sync.WaitGroup
 	for _, c := range list {
@@ -184,6 +185,11 @@ func (d *Daemon) Apply(plan Plan) error {
 func (d *Daemon) apply(plan Plan) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.applyLocked(plan)
+}
+
+// applyLocked is apply with mu held.
+func (d *Daemon) applyLocked(plan Plan) error {
 	if d.ctx == nil {
 		return errors.New("apply plan: the daemon does not run")
 	}
@@ -241,6 +247,12 @@ func (d *Daemon) applyCluster(p Cluster) (*cluster, error) {
 		}
 		old.end(false)
 		delete(d.clusters, p.Name)
+		defer func() {
+			if d.clusters[p.Name] == nil {
+				// Nobody goes on where the old one stopped; its addresses are swept.
+				_ = d.words.Set(old.vips, false, 0)
+			}
+		}()
 	}
 	c, err := newCluster(d, p)
 	if err != nil {
@@ -263,14 +275,14 @@ func (d *Daemon) Connected(there bool) {
 func (d *Daemon) SetHealth(h Health) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.health = h
+	d.health, d.nodeGone = h, d.Now()
 	d.spread()
 }
 
 // spread tells the clusters; the caller holds mu.
 func (d *Daemon) spread() {
 	h := d.health
-	if !d.connected && d.plan.Watchdog > 0 && d.Now()-d.nodeGone > d.plan.Watchdog {
+	if d.plan.Watchdog > 0 && d.Now()-d.nodeGone > d.plan.Watchdog {
 		h.Faults = append([]string{fmt.Sprintf("the node process is away for longer than %v", d.plan.Watchdog)}, h.Faults...)
 	}
 	for _, c := range d.clusters {

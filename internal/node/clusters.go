@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 
 	"sluice/internal/config"
 	"sluice/internal/control"
+	"sluice/internal/node/failover"
 	"sluice/vip"
 )
 
@@ -89,9 +91,16 @@ func readKey(path string) (vip.Secret, error) {
 type keepClusters struct {
 	gate
 	n *node
+	// said is what the parent was told of. refused is what could not be applied, and
+	// again when it may be tried again.
+	said, refused *running
+	again         time.Time
 }
 
-func newKeepClusters(n *node) *keepClusters { return &keepClusters{newGate(), n} }
+// applyAgain is the pause before a plan that was refused is tried again.
+const applyAgain = 5 * time.Second
+
+func newKeepClusters(n *node) *keepClusters { return &keepClusters{gate: newGate(), n: n} }
 
 // String implements [Task].
 func (*keepClusters) String() string { return "virtual clusters" }
@@ -121,7 +130,8 @@ func (t *keepClusters) Run(ctx context.Context) error {
 func (t *keepClusters) tell(ctx context.Context, now, told *running) *running {
 	n := t.n
 	wanted := hasClusters(now.settings)
-	if told != now {
+	if t.said != now {
+		t.said = now
 		n.reporter.Failover(wanted)
 	}
 	if !wanted && (told == nil || told == now) {
@@ -130,9 +140,15 @@ func (t *keepClusters) tell(ctx context.Context, now, told *running) *running {
 	}
 	err := n.vips.SetHealth(ctx, n.health(now))
 	if err == nil && told != now {
+		if t.refused == now && time.Now().Before(t.again) {
+			return told
+		}
 		var p vip.Plan
 		if p, err = n.planOf(now); err == nil {
 			err = n.vips.Apply(ctx, p)
+		}
+		if err != nil && !errors.Is(err, failover.ErrAway) {
+			t.refused, t.again = now, time.Now().Add(applyAgain)
 		}
 	}
 	if ctx.Err() != nil {

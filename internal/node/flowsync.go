@@ -206,9 +206,7 @@ func (f *flowSync) begin(ctx context.Context, n *node, e *engine.Engine, plan sy
 	if len(plan.Peers) == 0 {
 		return
 	}
-	o := flowsync.Options{Self: n.self.Name, Table: e.Flows(), Log: n.log, Notify: func(event flowsync.Event) {
-		n.log.Info("flow sync", "event", string(event.Kind), "peer", event.Peer, "cluster", event.Cluster, "text", event.Text)
-	}}
+	o := flowsync.Options{Self: n.self.Name, Table: e.Flows(), Log: n.log}
 	copy(o.Key[:], n.key.FlowSync())
 	for _, at := range plan.Listen {
 		o.Listen = append(o.Listen, func(ctx context.Context) (net.Listener, error) { return link.Listen(ctx, at.Interface, at.Addr) })

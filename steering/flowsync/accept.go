@@ -103,7 +103,7 @@ func (s *Sync) serve(ctx context.Context, name string, raw net.Conn) {
 	conn, err := s.prove(name, raw)
 	s.opened(half)
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && s.worthTelling(name) {
 			s.opt.Log.Warn("flow sync: connection refused", "peer", name, "error", err)
 		}
 		return
@@ -112,6 +112,24 @@ func (s *Sync) serve(ctx context.Context, name string, raw net.Conn) {
 	s.replace(in)
 	err = in.run(ctx)
 	s.remove(in, err)
+}
+
+// tellEvery is how often the log hears that somebody with a peer's address has not
+// its key.
+const tellEvery = 30 * time.Second
+
+func (s *Sync) worthTelling(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if last, told := s.refusals[name]; told && now.Sub(last) < tellEvery {
+		return false
+	}
+	if s.refusals == nil {
+		s.refusals = map[string]time.Time{}
+	}
+	s.refusals[name] = now // names are those of the peers
+	return true
 }
 
 // opening notes a half-open connection. The oldest of the peer must go where

@@ -106,7 +106,8 @@ type Sync struct {
 	mu       sync.Mutex
 	inbound  map[string]*inbound // by name of peer
 	halfOpen []*halfOpen
-	errors   map[int]string // why a listener is not there
+	errors   map[int]string       // why a listener is not there
+	refusals map[string]time.Time // when one of a peer's name was last told
 }
 
 // New makes a Sync. Other peers or another key need a new one.

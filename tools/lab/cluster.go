@@ -102,6 +102,11 @@ func (c *cluster) startNodes(ctx context.Context) error {
 		}
 		c.report.line("steering", "%s, node process %d, all backends up", n.gateway.Label, status.PID)
 	}
+	active, err := c.active(ctx)
+	if err != nil {
+		return err
+	}
+	c.report.line("active", "%s has the VIPs", active.label())
 	return nil
 }
 

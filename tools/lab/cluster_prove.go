@@ -50,6 +50,9 @@ func (c *cluster) proveFailover(ctx context.Context) (string, error) {
 	if err := echoWithin(ctx, session, aliveWithin); err != nil {
 		return "", fmt.Errorf("a new session: %w", err)
 	}
+	if err := c.synced(ctx, active); err != nil {
+		return "", err
+	}
 	if _, err := c.order([]string{"poweroff", active.label()}); err != nil {
 		return "", err
 	}
@@ -73,6 +76,27 @@ func (c *cluster) proveFailover(ctx context.Context) (string, error) {
 	}
 	return fmt.Sprintf("%s was powered off: %s led on, the next login was through after %.1f s, the old session lived on; it is back",
 		active.label(), next.label(), after.Seconds()), nil
+}
+
+// synced waits until the others have the flows of the active gateway.
+func (c *cluster) synced(ctx context.Context, active *node) error {
+	ctx, cancel := context.WithTimeout(ctx, c.settle)
+	defer cancel()
+	return retry(ctx, func() error {
+		for _, n := range c.nodes {
+			var answer vipsAnswer
+			if n == active || n.gateway.Off() {
+				continue
+			}
+			if err := n.sluice.query(ctx, &answer, "show", "vips"); err != nil {
+				return err
+			}
+			if err := answer.synced(); err != nil {
+				return fmt.Errorf("%s: %w", n.label(), err)
+			}
+		}
+		return nil
+	})
 }
 
 // loginAgain tries until a login through each VIP works.
@@ -118,7 +142,22 @@ func (n *node) holdsAll(ctx context.Context) bool {
 
 // vipsAnswer is what the lab reads of "show vips --json".
 type vipsAnswer struct {
-	Clusters []struct{ State string } `json:"virtual_clusters"`
+	Clusters []struct {
+		State string
+		Sync  []struct{ Peer, State string }
+	} `json:"virtual_clusters"`
+}
+
+// synced says which flows are not here.
+func (a vipsAnswer) synced() error {
+	for _, c := range a.Clusters {
+		for _, s := range c.Sync {
+			if s.State != "synced" {
+				return fmt.Errorf("the flows of %s are not here: flow sync is %q", s.Peer, s.State)
+			}
+		}
+	}
+	return nil
 }
 
 func (a vipsAnswer) allActive() bool {

@@ -258,3 +258,19 @@ func TestAllActive(t *testing.T) {
 		}
 	}
 }
+
+func TestSynced(t *testing.T) {
+	for answer, want := range map[string]string{
+		`{"virtual_clusters":[{"state":"backup","sync":[{"peer":"gw-a","state":"synced"}]}]}`:   "",
+		`{"virtual_clusters":[{"state":"backup","sync":[]}]}`:                                   "",
+		`{"virtual_clusters":[{"state":"backup","sync":[{"peer":"gw-a","state":"snapshot"}]}]}`: `the flows of gw-a are not here: flow sync is "snapshot"`,
+	} {
+		var a vipsAnswer
+		if err := json.Unmarshal([]byte(answer), &a); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.synced(); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%s: %v, want %q", answer, err, want)
+		}
+	}
+}

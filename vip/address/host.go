@@ -115,3 +115,12 @@ func (h *Host) forget(s *Set) {
 	defer h.mu.Unlock()
 	h.sets = slices.DeleteFunc(h.sets, func(other *Set) bool { return other == s })
 }
+
+// leave takes a set out of the users of all settings, which stay for its successor.
+func (h *Host) leave(s *Set) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, of := range h.lent {
+		of.users = slices.DeleteFunc(of.users, func(u *Set) bool { return u == s })
+	}
+}

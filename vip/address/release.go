@@ -86,6 +86,7 @@ func (s *Set) Close(remove bool) error {
 		err = errors.Join(err, s.host.giveBack(s, func(int) bool { return false }))
 	}
 	s.active, s.closed = false, true
+	s.host.leave(s)
 	s.host.forget(s)
 	return err
 }

@@ -44,7 +44,8 @@ func (m *Machine) decideActive(now time.Duration) {
 }
 
 func (m *Machine) lapseReason(now time.Duration) Reason {
-	if m.Pings && len(m.peers) > 0 && !m.anyAlive(now) && now-m.answered >= 2*m.Interval {
+	ran := now-m.looked <= m.Interval // so that it would have heard
+	if ran && m.Pings && len(m.peers) > 0 && !m.anyAlive(now) && now-m.answered >= 2*m.Interval {
 		return because(CauseIsolated, "isolated: nobody was within reach any more")
 	}
 	return because(CauseStopped, "stopped for longer than adverts may be missed")
@@ -126,7 +127,7 @@ func (m *Machine) ignores(now time.Duration) bool {
 // answer says at once that this node is active, and has switches and neighbours
 // learn anew who has the VIPs: the other one has told them otherwise.
 func (m *Machine) answer(now time.Duration) {
-	if !m.conflict {
+	if !m.conflict || now-m.conflictAt > recent {
 		m.conflict = true
 		m.emit(Effect{Kind: Still, Reason: because(CauseConflict, "another active gateway was heard"), Term: m.term})
 	} else if now-m.conflictAt < m.Interval/2 {

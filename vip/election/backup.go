@@ -1,6 +1,10 @@
 package election
 
-import "time"
+import (
+	"time"
+
+	"sluice/vip/vrrp"
+)
 
 // decideBackup follows, in this order: what a heartbeat says of an active node,
 // that the role is free, what adverts say, and silence.
@@ -26,7 +30,7 @@ func (m *Machine) decideBackup(now time.Duration) {
 		m.downAt = now + m.downInterval(m.Interval)
 	}
 	switch {
-	case free && (m.ordered || m.best(now)):
+	case free && (m.ordered || m.best(now)) && m.heardByAll(now):
 		m.takeGranted(now, because(CauseFree, "the role was free"))
 	case now >= m.silentAt(now) && m.gaveUp.IsValid():
 		m.takeGranted(now, because(CauseFree, "%s gave the role up", m.gaveUp))
@@ -78,16 +82,10 @@ func (m *Machine) counts(s *segment, now time.Duration) bool {
 	return s.heard && now-s.last < m.downInterval(s.interval)
 }
 
-// Skew is what a node waits in addition, the less the higher its priority
-// (RFC 9568 §6.1).
-func Skew(priority uint8, interval time.Duration) time.Duration {
-	return time.Duration(256-int(priority)) * interval / 256
-}
-
 // downInterval is the silence after which an active node that advertised each
 // interval counts as gone (RFC 9568 §6.1).
 func (m *Machine) downInterval(interval time.Duration) time.Duration {
-	return 3*interval + Skew(m.advertised(), interval)
+	return 3*interval + vrrp.Skew(m.advertised(), interval)
 }
 
 // signOfLife puts off the end of silence.
@@ -98,7 +96,7 @@ func (m *Machine) signOfLife(now, interval time.Duration) {
 // beatOfLife is signOfLife by a heartbeat, which says how long the sender's words
 // are open at most: its adverts may be unheard here.
 func (m *Machine) beatOfLife(now, remaining time.Duration) {
-	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+Skew(m.advertised(), m.Interval))
+	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+vrrp.Skew(m.advertised(), m.Interval))
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves
@@ -193,10 +191,7 @@ func (m *Machine) claimOnSegment(now time.Duration, s *segment) {
 		m.advertDue = now
 	}
 	// One of ours answers by resigning; others fall silent.
-	quiet := m.Interval * 3 / 2
-	if len(m.peers) > 0 {
-		quiet = m.downInterval(s.interval)
-	}
+	quiet := m.downInterval(s.interval)
 	if last := max(s.last, m.claiming.since); now-last >= quiet {
 		m.take(now, why)
 		return
@@ -229,4 +224,16 @@ func (m *Machine) heardStanding(priority uint8, s *segment) standing {
 		level = Impaired
 	}
 	return standing{level, priority, s.source}
+}
+
+// heardByAll says that every gateway within reach hears this node: one that does
+// not may act in ignorance of its claim, and only silence keeps the two apart.
+func (m *Machine) heardByAll(now time.Duration) bool {
+	for i := range m.peers {
+		p := &m.peers[i]
+		if m.alive(p, now) && !p.HearsUs && (p.State != Init || !p.Resigned) {
+			return false
+		}
+	}
+	return true
 }

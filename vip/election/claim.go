@@ -32,12 +32,8 @@ func (m *Machine) claim(now time.Duration, why Reason) {
 	m.claiming = claim{beat: true, adverts: m.claiming.adverts, number: m.claims, since: now, why: why}
 }
 
-func (m *Machine) withdraw() {
-	m.claiming.beat = false
-	if !m.claiming.adverts {
-		m.claiming = claim{}
-	}
-}
+// withdraw gives up a claim of either kind: what it was for is not so any more.
+func (m *Machine) withdraw() { m.claiming = claim{} }
 
 // takeGranted takes a role that is free once everybody within reach agrees. Who
 // cannot hear this node cannot agree either, if that is no consequence of our own
@@ -70,8 +66,9 @@ func (m *Machine) grant(now time.Duration) {
 		if m.alive(p, now) && p.Claim == g.number && m.state != Active {
 			return
 		}
-		m.granted = grant{}
-		m.downAt = max(m.downAt, p.heard+m.downInterval(m.Interval)) // it may have taken it
+		// It may have taken it, up to now, and be silent since.
+		m.granted, m.freed = grant{}, false
+		m.downAt = max(m.downAt, now+m.downInterval(m.Interval))
 	}
 	if m.state == Active || m.state == Init || m.activeByBeat(now) != nil {
 		return // the active node is who gives way

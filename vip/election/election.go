@@ -11,6 +11,8 @@
 //     another could, because a link is down or a ping item fails, gives way to it.
 //     Between equals the role moves by priority only where preempting is wanted.
 //   - An active node that hears nobody and reaches nobody gives up.
+//   - Where adverts are all there is, an active node leaves the role to another one
+//     that goes on as if it did not hear ours, and does not claim it again.
 //
 // Instants are readings of CLOCK_MONOTONIC, since the owner words of the
 // dataplane are compared with that clock: steps of the wall clock change nothing.
@@ -209,10 +211,10 @@ func (m *Machine) Tick(now time.Duration) {
 }
 
 // Next returns the instant at which Tick is due, at the latest half an interval
-// from now: a backup that did not look for longer cannot tell silence from its own
-// sleep.
+// after it decided last, whatever else woke the caller since: a backup that did not
+// look for longer cannot tell silence from its own sleep.
 func (m *Machine) Next(now time.Duration) time.Duration {
-	next := now + m.Interval/2
+	next := max(now, m.looked+m.Interval/2)
 	sooner := func(t time.Duration) {
 		if t > now && t < next {
 			next = t
@@ -358,12 +360,16 @@ func (m *Machine) leave(now time.Duration, to State, reason Reason, aloud bool) 
 func (m *Machine) advertise(now time.Duration) {
 	if m.state == Active {
 		m.until = m.deadline(now)
-		m.emit(Effect{Kind: Renew, Until: m.until})
 		// Who hears no adverts must not think that the words close sooner.
 		m.beat(now)
 	}
 	if !m.Alone || m.Segments > 0 {
 		m.emit(Effect{Kind: Advertise, Priority: m.advertised()})
+	}
+	if m.state == Active {
+		// Last: who is stopped in between must not have words that are open for longer
+		// than what others heard of it allows.
+		m.emit(Effect{Kind: Renew, Until: m.until})
 	}
 	// From the time it was due, so that lateness does not add up; not from long ago.
 	m.advertDue = max(m.advertDue+m.Interval, now+m.Interval/2)

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"sluice/vip/vrrp"
 )
 
 // Local is how this node is.
@@ -61,6 +63,9 @@ type peer struct {
 	worseSince  time.Duration
 	deafSince   time.Duration
 }
+
+// maxTerm bounds what is believed of terms: they grow by one.
+const maxTerm = 1 << 62
 
 // maxMembers bounds what is learnt of a segment.
 const maxMembers = 16
@@ -119,7 +124,7 @@ func (m *Machine) Heartbeat(now time.Duration, i int, h Heartbeat) {
 			m.segments[i].heard = false // those were its
 		}
 	}
-	if h.Term > m.term {
+	if h.Term > m.term && h.Term < maxTerm {
 		m.term = h.Term
 		if m.state == Active {
 			// There was another one: what it did is older than what comes now, and
@@ -206,7 +211,7 @@ func (m *Machine) note(now time.Duration, segment int, a Advert) {
 // first. Whoever stands next is the first to act on it (RFC 9568 §6.4.2).
 func (m *Machine) hearResign(now time.Duration, from netip.Addr) {
 	m.gaveUp, m.unheeded = from, false
-	m.downAt = now + Skew(m.advertised(), m.Interval)
+	m.downAt = now + vrrp.Skew(m.advertised(), m.Interval)
 	if m.claiming.adverts {
 		m.downAt = now
 	}

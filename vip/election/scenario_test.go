@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"sluice/vip/vrrp"
 )
 
 func pair(t *testing.T, s setup) *world {
@@ -130,7 +132,7 @@ func TestStop(t *testing.T) {
 		w := pair(t, setup{beats: beats})
 		w.nodes[0].m.Stop(w.now)
 		w.nodes[0].run()
-		w.run(Skew(100, 100*time.Millisecond) + 10*time.Millisecond)
+		w.run(vrrp.Skew(100, 100*time.Millisecond) + 10*time.Millisecond)
 		w.want("init active")
 		w.nodes[0].m.Tick(w.now + time.Second)
 		w.want("init active")

@@ -16,7 +16,8 @@ import (
 func signedBy(g *gateway, key string) string {
 	file := filepath.Join(g.dir, "advert.key")
 	must(g.all.t, os.WriteFile(file, []byte(key), 0o600))
-	return strings.Replace(edge, "    vips:", fmt.Sprintf("    auth: {mode: enforce, keys: [{id: 1, file: %s}]}\n    vips:", file), 1)
+	auth := fmt.Sprintf("    auth: {mode: enforce, keys: [{id: 1, file: %s}]}\n", file)
+	return strings.Replace(edge, "    vips: [", auth+`    vips: [{addr: "2001:db8:1::3/64", interface: ext0}, `, 1)
 }
 
 // launchSigned starts sluice with a key.
@@ -67,6 +68,9 @@ func (g *gateway) hears(taken, refused uint64) error {
 	c, err := g.cluster()
 	if err != nil {
 		return err
+	}
+	if len(c.Segments) != 3 {
+		return fmt.Errorf("adverts are on %d segments, want two of IPv4 and one of IPv6", len(c.Segments))
 	}
 	for _, s := range c.Segments {
 		bad := s.Refused["bad_mac"]

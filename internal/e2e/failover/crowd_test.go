@@ -47,14 +47,25 @@ const (
 	stockPort = 2022
 )
 
-// preempting are gateways of which the first takes the VIPs back.
-const preempting = `
+// preempting are gateways of which the first takes the VIPs back. Tests that share
+// a machine advertise less often than the default, so that a late process does
+// not lose its role by that alone; how soon a role moves is not asked here.
+func preempting() string {
+	interval := "500ms"
+	if full() {
+		interval = "100ms"
+	}
+	return strings.Replace(preemptingText, "INTERVAL", interval, 1)
+}
+
+const preemptingText = `
 dataplane: {interfaces: [ext0, int0], xdp: native, max_flows: 16384}
 virtual_clusters:
   - name: edge
     vrid: 51
     priority: {gw-a: 150, gw-b: 100}
     preempt: true
+    advert_interval: INTERVAL
     heartbeat: {interface: hb0, addr: "${heartbeat_addr}"}
     addrs: [{interface: ext0, addr: "${ext_addr}"}, {interface: int0, addr: "${int_addr}"}]
     vips:
@@ -113,7 +124,7 @@ func gather(t *testing.T, w way, many, stock int) *crowds {
 	const backends = 3
 	w.options.Backends = backends
 	c := &crowds{way: w, total: many + stock, began: time.Now()}
-	c.gateways = newGateways(t, w.options, preempting+w.services("many", manyPort, backends)+w.services("stock", stockPort, backends))
+	c.gateways = newGateways(t, w.options, preempting()+w.services("many", manyPort, backends)+w.services("stock", stockPort, backends))
 	user, err := sshtest.NewKey()
 	must(t, err)
 	host, err := sshtest.NewKey()

@@ -101,11 +101,11 @@ func TestF11PingItems(t *testing.T) {
 		p.want("backup", "active")
 		p.serves()
 		p.wantChanges(p.a, "active>backup handed_over")
-		p.wantChanges(p.b, "backup>active peer_worse")
+		p.wantChanges(p.b, "backup>active peer_worse|role_free")
 	})
 	t.Run("common outage", func(t *testing.T) {
 		p := share(t, pinged)
-		for range 3 {
+		for range 2 {
 			for _, b := range p.Backends {
 				must(t, b.SetSysctl("net/ipv4/icmp_echo_ignore_all", "1"))
 			}

@@ -32,6 +32,7 @@ func (all *gateways) dial(port uint16) *fixed {
 	must(all.t, all.Client.Do(func() (err error) {
 		d := net.Dialer{
 			Timeout:   patience,
+			KeepAlive: -1,
 			LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(all.ClientAddr.V4, port)),
 			Control: func(_, _ string, c syscall.RawConn) (err error) {
 				return c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
@@ -147,9 +148,10 @@ var staleModes = []string{"mode: nat\n    source_pool: [10.0.2.3]", "mode: dsr"}
 // failed. One has ended meanwhile, another has its ports and another backend.
 func TestF23StaleTable(t *testing.T) {
 	for _, mode := range staleModes {
-		name, _, _ := strings.Cut(mode, "\n")
+		name, _, _ := strings.Cut(strings.TrimPrefix(mode, "mode: "), "\n")
 		t.Run(name, func(t *testing.T) {
-			all := newGateways(t, nettest.ClusterOptions{DSR: name == "mode: dsr"}, preempting+fmt.Sprintf(stale, mode))
+			beside(t)
+			all := newGateways(t, nettest.ClusterOptions{DSR: name == "dsr"}, preempting()+fmt.Sprintf(stale, mode))
 			for _, b := range all.Backends {
 				nettest.ServeForTest(t, b.Namespace, netip.MustParseAddrPort("0.0.0.0:22"), nettest.ServerOptions{Banner: b.Label, Echo: true})
 			}

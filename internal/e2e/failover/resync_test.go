@@ -16,6 +16,7 @@ const heldUp = 20
 // has the flows, however well it is, and does once it has them.
 func TestPreemptWaitsForFlows(t *testing.T) {
 	nettest.Require(t, nettest.Program("nft"))
+	beside(t)
 	sessions := 100
 	c := gather(t, ways[0], sessions, 2)
 	a, b := c.each[0], c.each[1]

@@ -9,6 +9,14 @@ import (
 // full says that tests are to have the sizes we claim, which take minutes.
 func full() bool { return os.Getenv("SLUICE_TEST_FULL") == "1" }
 
+// beside lets a test run beside others, unless it has the machine for itself.
+func beside(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Parallel()
+	}
+}
+
 // TestSessions: SSH sessions outlive the gateway that carried them, whatever
 // the services' mode; they outlive its return, and ten changes of places.
 func TestSessions(t *testing.T) {
@@ -18,6 +26,7 @@ func TestSessions(t *testing.T) {
 	}
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
+			beside(t)
 			c := gather(t, w, many, stock)
 			a, b := c.each[0], c.each[1]
 			c.whole("before anything happens")
