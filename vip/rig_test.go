@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -167,8 +168,11 @@ func (p *part) finish() {
 		_ = p.cmd.Process.Kill()
 		p.reap()
 	}
+	text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+	if bytes.Contains(text, []byte("DATA RACE")) || bytes.Contains(text, []byte("panic:")) {
+		p.t.Errorf("%s has a race or panicked", p.gw.Label)
+	}
 	if p.t.Failed() {
-		text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
 		p.t.Logf("%s said:\n%s", p.gw.Label, text)
 	}
 }

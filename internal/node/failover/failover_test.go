@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -105,8 +106,11 @@ func newRig(t *testing.T) *rig {
 			_ = r.cmd.Process.Kill()
 			<-r.ended
 		}
+		text, _ := os.ReadFile(filepath.Join(r.dir, "log"))
+		if bytes.Contains(text, []byte("DATA RACE")) || bytes.Contains(text, []byte("panic:")) {
+			t.Error("the vip process has a race or panicked")
+		}
 		if t.Failed() {
-			text, _ := os.ReadFile(filepath.Join(r.dir, "log"))
 			t.Logf("the vip process said:\n%s", text)
 		}
 	})

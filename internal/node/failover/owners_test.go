@@ -59,7 +59,7 @@ func TestOwnersFollowTheDataplane(t *testing.T) {
 		if until, is, err := o.Open(nil); is || until != 0 || err != nil {
 			t.Errorf("round %d: no words are open: %v", round, err)
 		}
-		if err := o.Set([]netip.Addr{netip.MustParseAddr("192.0.2.99")}, true, 0); !errors.Is(err, loader.ErrNoWord) {
+		if err := o.Set([]netip.Addr{netip.MustParseAddr("192.0.2.99")}, true, 0); !errors.Is(err, vip.ErrNoWord) {
 			t.Errorf("round %d: a VIP that is not elected: %v", round, err)
 		}
 		must(t, dp.Close())
