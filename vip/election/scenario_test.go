@@ -239,6 +239,18 @@ func TestUnheeded(t *testing.T) {
 	}
 }
 
+// TestRestartIntoFault: who finds the words of its predecessor open and must not serve
+// closes them before anybody hears that the role is free.
+func TestRestartIntoFault(t *testing.T) {
+	for seed := range uint64(20) {
+		w := pair(t, setup{seed: seed, beats: true})
+		w.nodes[0].faults = []string{"no dataplane"}
+		w.restart(w.nodes[0])
+		w.run(time.Second)
+		w.want("fault active")
+	}
+}
+
 // TestGivenUp: by adverts alone it is told apart why a role was free.
 func TestGivenUp(t *testing.T) {
 	w := newWorld(t, setup{nodes: 2})
