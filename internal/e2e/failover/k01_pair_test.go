@@ -218,13 +218,9 @@ func TestK27Sample(t *testing.T) {
 			name, filepath.Join(g.dir, "data"), filepath.Join(g.bpffs, "sluice"), g.socket(), sample)
 	}
 	backends(t, all.Cluster)
-	for _, g := range all.each {
-		g.launch()
-	}
-	all.oneActive()
+	all.start()
 	watch := observe(t, all)
 	t.Cleanup(watch.end)
-	all.want("active", "backup") // fw-a is preferred
 	all.serves()
 	must(t, all.each[0].CableOut(nettest.OutsideLink))
 	all.want("backup", "active")
