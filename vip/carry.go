@@ -46,14 +46,19 @@ func (c *cluster) do(e election.Effect) {
 	case election.Leave:
 		c.setOwner(false, 0)
 		c.announces = nil
-		if err := c.set.Release(); err != nil {
-			c.log.Error("VIPs not all given up: the kernel drops them within their lease", "error", err)
-		}
+		c.taking = false
+		c.hands.wait(func() { // nobody must hear of it earlier
+			if err := c.set.Release(); err != nil {
+				c.log.Error("VIPs not all given up: the kernel drops them within their lease", "error", err)
+			}
+		})
 	case election.Renew:
 		c.setOwner(true, e.Until)
 	case election.Announce:
-		c.scheduleAnnounces(c.d.Now())
-		c.announce()
+		if !c.taking { // else there is nothing to announce yet
+			c.scheduleAnnounces(c.d.Now())
+			c.announce()
+		}
 	case election.Advertise:
 		for _, l := range c.lans {
 			l.advertise(e.Priority)
@@ -71,39 +76,46 @@ func (c *cluster) do(e election.Effect) {
 // maxTakePause bounds the pause after a take-over that failed.
 const maxTakePause = 5 * time.Minute
 
-// take opens the words and takes the addresses. If that fails this node cannot
-// serve, and the election hears of it.
+// take opens the words and has the addresses taken. Meanwhile adverts go out, for
+// the words are open no longer than that. If it fails this node cannot serve, and
+// the election hears of it.
 func (c *cluster) take(e election.Effect) {
 	c.setOwner(true, e.Until)
-	// Before the addresses, which may take long: nobody else is to take the role.
-	c.beats.send()
-	for _, l := range c.lans {
-		l.advertise(c.machine.Advertised())
-	}
-	err := c.set.Take()
-	if now := c.d.Now(); err == nil && e.Until != 0 && now >= e.Until {
-		err = errors.New("it took longer than the owner words are open")
-	}
-	if err == nil {
-		c.takePause = 0
-	} else {
-		// Each time later: a gateway that comes and goes serves nobody.
-		c.takePause = min(max(2*c.takePause, 5*tryAgain), maxTakePause)
-		c.takeFault = "the VIPs cannot be taken: " + err.Error()
-		c.takeAgain = c.d.Now() + c.takePause
-		c.log.Error("VIPs not taken", "error", err)
-		c.postFromLoop(func(now time.Duration) { c.machine.Local(now, c.local()) })
-	}
+	c.taking = true
+	c.hands.do(func() {
+		err := c.set.Take()
+		c.report(func(now time.Duration) { c.taken(now, err) })
+	})
 	c.renewAt = c.d.Now() + renewEvery
 }
 
-// postFromLoop is post for the loop itself, which must not wait for room.
-func (c *cluster) postFromLoop(f func(now time.Duration)) {
+// report is post for the hands, which must not wait for a loop that waits for them.
+func (c *cluster) report(f func(now time.Duration)) {
 	select {
 	case c.inbox <- f:
 	default:
 		go c.post(f)
 	}
+}
+
+// taken is what came of it, unless the role is gone again.
+func (c *cluster) taken(now time.Duration, err error) {
+	if !c.taking {
+		return
+	}
+	c.taking = false
+	if err != nil {
+		// Each time later: a gateway that comes and goes serves nobody.
+		c.takePause = min(max(2*c.takePause, 5*tryAgain), maxTakePause)
+		c.takeFault = "the VIPs cannot be taken: " + err.Error()
+		c.takeAgain = now + c.takePause
+		c.log.Error("VIPs not taken", "error", err)
+		c.machine.Local(now, c.local())
+		return
+	}
+	c.takePause = 0
+	c.scheduleAnnounces(now)
+	c.announce()
 }
 
 // wordPatience is how long a VIP may be without a word: settings that changed
@@ -167,9 +179,11 @@ func (c *cluster) scheduleAnnounces(now time.Duration) {
 }
 
 func (c *cluster) announce() {
-	if err := c.set.Announce(); err != nil {
-		c.log.Warn("neighbours not told where the VIPs are", "error", err)
-	}
+	c.hands.do(func() {
+		if err := c.set.Announce(); err != nil {
+			c.log.Warn("neighbours not told where the VIPs are", "error", err)
+		}
+	})
 }
 
 // maintain does what time alone brings, and returns when it wants to run again.
@@ -220,19 +234,17 @@ func (c *cluster) next(now time.Duration) time.Duration {
 	return max(next, now)
 }
 
-// renew prolongs the leases, and puts back what somebody took away. The loop asks
-// for it and does not wait: another program that changes interfaces may keep the
-// kernel from answering for longer than adverts may be missed. A loop that stands
-// still asks for nothing, and the leases end.
+// renew prolongs the leases, and puts back what somebody took away. A loop that
+// stands still asks for nothing, and the leases end.
 func (c *cluster) renew(now time.Duration) {
 	c.renewAt = now + renewEvery
 	if c.renewing {
 		return
 	}
 	c.renewing = true
-	c.spawn(func() {
+	c.hands.do(func() {
 		repaired, err := c.set.Renew() // does nothing on a backup
-		c.post(func(now time.Duration) { c.renewed(now, repaired, err) })
+		c.report(func(now time.Duration) { c.renewed(now, repaired, err) })
 	})
 }
 

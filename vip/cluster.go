@@ -74,7 +74,9 @@ type cluster struct {
 	wordFault error
 	wordUntil time.Duration // as it was last set; 0 for closed or without limit
 	wordless  time.Duration // since when a VIP has no word, 0 for not
-	renewing  bool
+	hands     *hands
+	// renewing and taking say what the hands have not done yet.
+	renewing, taking bool
 }
 
 // newCluster makes ready what a cluster needs and decides whether it goes on from
@@ -83,7 +85,7 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	c := &cluster{
 		d: d, wanted: p, plan: p, log: d.Log.With("cluster", p.Name),
 		inbox: make(chan func(time.Duration), inboxSize), ending: make(chan bool, 1), ended: make(chan struct{}),
-		links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
+		hands: newHands(), links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
 		node: d.plan.Node, program: d.plan.Version, generation: d.plan.Generation,
 	}
 	for _, v := range p.VIPs {
@@ -184,6 +186,9 @@ func (c *cluster) run(ctx context.Context) {
 	defer close(c.ended)
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
+	working, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done() // after finish, which needs them
+	c.spawn(func() { c.hands.run(working) })
 	c.start(inner)
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -79,7 +79,7 @@ func (m *Machine) heardActive(now time.Duration) *segment {
 func (m *Machine) anyHeard(now time.Duration) bool { return m.heardActive(now) != nil }
 
 func (m *Machine) counts(s *segment, now time.Duration) bool {
-	return s.heard && now-s.last < m.downInterval(s.interval)
+	return s.heard && now < s.silentAt
 }
 
 // downInterval is the silence after which an active node that advertised each
@@ -88,15 +88,27 @@ func (m *Machine) downInterval(interval time.Duration) time.Duration {
 	return 3*interval + vrrp.Skew(m.advertised(), interval)
 }
 
+// knownDown is downInterval after an advert of a gateway whose heartbeats come. Its
+// words close after three intervals, and who is next is agreed by heartbeat, so that
+// the skew need not tell: a little of it covers what differs between two links.
+func (m *Machine) knownDown(interval time.Duration) time.Duration {
+	return 3*interval + vrrp.Skew(m.advertised(), interval)/4
+}
+
 // signOfLife puts off the end of silence.
 func (m *Machine) signOfLife(now, interval time.Duration) {
 	m.downAt = max(m.downAt, now+m.downInterval(interval))
 }
 
 // beatOfLife is signOfLife by a heartbeat, which says how long the sender's words
-// are open at most: its adverts may be unheard here.
+// are open at most: its adverts may be unheard here. Where they are heard it is those
+// that count, and a heartbeat that came after the last one must add nothing.
 func (m *Machine) beatOfLife(now, remaining time.Duration) {
-	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+vrrp.Skew(m.advertised(), m.Interval))
+	margin := vrrp.Skew(m.advertised(), m.Interval)
+	if m.anyHeard(now) {
+		margin /= 4
+	}
+	m.downAt = max(m.downAt, now+min(remaining, 3*m.Interval)+margin)
 }
 
 // silentAt is when silence means that this node has to take the role. It leaves

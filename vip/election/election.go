@@ -170,7 +170,8 @@ func (m *Machine) Remember(term uint64) { m.term = max(m.term, term) }
 
 // Adopt makes a new machine active without a take-over: this node was active when
 // its predecessor died, and its owner words are open until the instant given.
-// With until in the past, or a fault, it is as Local.
+// With until in the past, or a fault, what the predecessor held is given up first,
+// and then it is as Local.
 func (m *Machine) Adopt(now, until time.Duration, l Local) {
 	m.local = l
 	if m.state == Init && len(l.Faults) == 0 && (until == 0 || until > now) {
@@ -179,6 +180,8 @@ func (m *Machine) Adopt(now, until time.Duration, l Local) {
 		m.emit(Effect{Kind: Adopted, Until: until, Term: m.term})
 		m.become(now, Active, because(CauseAdopted, "adopted from an earlier process"))
 		m.advertise(now)
+	} else {
+		m.emit(Effect{Kind: Leave})
 	}
 	m.Local(now, l)
 }

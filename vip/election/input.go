@@ -73,6 +73,7 @@ const maxMembers = 16
 type segment struct {
 	heard    bool // since this node became backup
 	last     time.Duration
+	silentAt time.Duration // when its silence means that it is gone
 	interval time.Duration // as advertised by the active node
 	priority uint8
 	source   netip.Addr
@@ -203,7 +204,12 @@ func (m *Machine) note(now time.Duration, segment int, a Advert) {
 	worse := m.heardStanding(a.Priority, s).level < m.level()
 	since(&s.worse, &s.worseSince, now, worse)
 	m.freed, m.gaveUp = false, netip.Addr{}
-	m.signOfLife(now, a.Interval)
+	patience := m.downInterval(a.Interval)
+	if m.membersKnown(now) {
+		patience = m.knownDown(a.Interval)
+	}
+	m.downAt = max(m.downAt, now+patience)
+	s.silentAt = now + patience
 	s.heard, s.last, s.interval, s.priority, s.source = true, now, a.Interval, a.Priority, a.Source
 }
 

@@ -241,6 +241,33 @@ func TestUnheeded(t *testing.T) {
 	}
 }
 
+// TestRestartIntoFault: who finds the words of its predecessor open and must not serve
+// closes them before anybody hears that the role is free.
+func TestRestartIntoFault(t *testing.T) {
+	for seed := range uint64(20) {
+		w := pair(t, setup{seed: seed, beats: true})
+		w.nodes[0].faults = []string{"no dataplane"}
+		w.restart(w.nodes[0])
+		w.run(time.Second)
+		w.want("fault active")
+	}
+}
+
+// TestSilenceOfAGateway: with heartbeats a gateway that is off is replaced three
+// adverts and a quarter of the skew after its last advert, whenever it went.
+func TestSilenceOfAGateway(t *testing.T) {
+	const interval = 100 * time.Millisecond
+	for seed := range uint64(50) {
+		w := pair(t, setup{seed: seed, beats: true, pings: true})
+		w.run(time.Duration(seed) * 7 * time.Millisecond)
+		w.powerOff(0)
+		w.run(3*interval + vrrp.Skew(100, interval)/4 + 3*w.maxDelay)
+		if state, _ := w.nodes[1].m.State(); state != Active {
+			w.fail("the backup is %v", state)
+		}
+	}
+}
+
 // TestGivenUp: by adverts alone it is told apart why a role was free.
 func TestGivenUp(t *testing.T) {
 	w := newWorld(t, setup{nodes: 2})
