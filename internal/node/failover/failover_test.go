@@ -154,7 +154,7 @@ func (r *rig) signal(s syscall.Signal) error {
 
 // plan is a virtual cluster without a second gateway.
 func plan() vip.Plan {
-	return vip.Plan{Node: "gw-a", Version: "1", Generation: 1, Watchdog: 100 * time.Millisecond, Clusters: []vip.Cluster{{
+	return vip.Plan{Node: "gw-a", Version: "1", Generation: 1, Clusters: []vip.Cluster{{
 		VirtualCluster: config.VirtualCluster{
 			Name: "edge", VRID: 51, Member: true, Priority: map[string]int{"gw-a": 100}, OwnPriority: 100,
 			AdvertInterval: 100 * time.Millisecond, Version: 3, VirtualMAC: config.VirtualMACAuto, Auth: config.Auth{Mode: config.AuthEnforce, Send: 1},
@@ -253,11 +253,15 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// A connection is the node's sign of life: when the last one is gone the watchdog
-// counts.
+// A node that says nothing for longer than the watchdog allows counts as gone, and
+// as back once it speaks.
 func TestNodeGoesAway(t *testing.T) {
 	r := newRig(t)
 	r.begin()
+	watched := plan()
+	watched.Watchdog = time.Second
+	must(t, r.client.SetHealth(t.Context(), vip.Health{}))
+	must(t, r.client.Apply(t.Context(), watched))
 	second := NewClient(filepath.Join(r.dir, "vip.sock"))
 	if _, err := second.Status(t.Context()); err != nil {
 		t.Fatal(err)
@@ -268,10 +272,12 @@ func TestNodeGoesAway(t *testing.T) {
 	}
 	second.Close()
 	r.until("without the VIP", func() bool { return !r.has() })
-	r.until("active again", func() bool { return r.state() == "active" && r.has() })
+	r.until("active again", func() bool {
+		return r.client.SetHealth(t.Context(), vip.Health{}) == nil && r.state() == "active" && r.has()
+	})
 	list, err := r.client.History(t.Context())
 	if err != nil || !slices.ContainsFunc(list, func(c vip.Change) bool {
-		return c.To == "fault" && strings.Contains(c.Reason, "the node process is away for longer than 100ms")
+		return c.To == "fault" && strings.Contains(c.Reason, "the node process is away for longer than 1s")
 	}) {
 		t.Errorf("%+v, %v", list, err)
 	}
@@ -325,6 +331,10 @@ func TestClientConnectsAgain(t *testing.T) {
 
 	// One that hangs is away after the caller's time, and there again after.
 	must(t, r.cmd.Process.Signal(syscall.SIGSTOP))
+	r.until("stopped", func() bool {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.cmd.Process.Pid))
+		return err == nil && strings.Contains(string(text), ") T ")
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := r.client.Status(ctx); !errors.Is(err, ErrAway) {

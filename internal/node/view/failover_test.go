@@ -76,7 +76,7 @@ func TestVirtualClusters(t *testing.T) {
 			Node: p.Node, Addr: p.Addr, State: control.VIPState(p.State), Priority: p.Base, Effective: p.Current, Alive: true, Age: control.Seconds(p.Age),
 			HearsUs: true, LossIn: p.LossIn, LossOut: p.LossOut, PingsOK: true, Synced: true, Version: p.Version, Generation: p.Generation,
 		}},
-		Segments: control.List[control.Segment]{{Interface: l.Interface, Family: "ipv6", AdvertsIn: l.In, AdvertsOut: l.Out, Refused: l.Refused, ActiveAddr: l.ActiveAddr}},
+		Segments: control.List[control.Segment]{{Interface: l.Interface, Family: "ipv6", AdvertsIn: l.In, AdvertsOut: l.Out, OtherChecksum: l.Mismatch, Refused: l.Refused, ActiveAddr: l.ActiveAddr}},
 		Pings:    control.List[control.PingItem]{{Interface: item.Interface, OK: true, Hosts: control.List[control.PingHost]{{Addr: h.Addr, OK: true, RTT: control.Seconds(h.RTT), Loss: h.Loss, Flaps: h.Flaps}}}},
 		Links:    control.List[control.Link]{{Interface: c.Links[0].Interface}},
 		Alarms: control.List[control.ClusterAlarm]{{
