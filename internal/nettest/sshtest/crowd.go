@@ -216,7 +216,11 @@ func (c *Crowd) Close() error {
 	for _, m := range c.members {
 		if m != nil {
 			m.abort()
-			all.Go(func() { m.conn.Close() })
+			all.Go(func() {
+				m.turn.Lock() // an exchange that was aborted ends before
+				defer m.turn.Unlock()
+				m.conn.Close()
+			})
 		}
 	}
 	all.Wait()
