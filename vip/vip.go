@@ -226,8 +226,9 @@ func (d *Daemon) applyLocked(plan Plan) error {
 	} else if len(swept) > 0 {
 		d.Log.Warn("removed what an earlier process left", "what", swept)
 	}
+	ctx := d.ctx // which stop takes away
 	for _, c := range fresh {
-		d.running.Go(func() { c.run(d.ctx) })
+		d.running.Go(func() { c.run(ctx) })
 	}
 	d.spread()
 	return errors.Join(errs...)
