@@ -124,11 +124,23 @@ func (w *Watch) run() {
 			return
 		case err != nil:
 			// ENOBUFS above all: messages were lost, so all is looked at anew.
+			w.empty(buf)
 			if err := w.look(); err != nil {
 				w.set(func(s *state) { s.gone = "cannot be watched: " + err.Error() })
 			}
 		default:
 			w.hear(m.Payload)
+		}
+	}
+}
+
+// empty reads all that waits. Until then the kernel says of no further message that it
+// was lost, and a look before would be too early.
+func (w *Watch) empty(buf []byte) {
+	for {
+		_, err := w.events.TryReceive(buf)
+		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, ErrOdd) {
+			return
 		}
 	}
 }
