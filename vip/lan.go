@@ -162,7 +162,7 @@ func (l *lan) close() {
 func (l *lan) repair() {
 	if l.segment != nil && !errors.Is(l.segment.Err(), segment.ErrReopen) {
 		if state, _ := l.c.machine.State(); state != election.Active {
-			l.problem = nil // what failed was the last that it had to send
+			l.problem, l.failures = nil, 0 // what failed was the last that it had to send
 		}
 		return
 	}
