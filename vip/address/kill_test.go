@@ -2,6 +2,7 @@ package address
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"os/exec"
 	"syscall"
@@ -58,7 +59,8 @@ func TestAfterAKill(t *testing.T) {
 				if len(repaired) > 0 {
 					t.Errorf("adopted by repairing %q", repaired)
 				}
-				return err
+				// What comes after a split must be told by who was started again, too.
+				return errors.Join(err, s.Announce(), s.Announce())
 			}))
 			if removed := socket(); removed > 0 {
 				t.Errorf("%d addresses were gone for a moment", removed)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"sluice/vip/announce"
 )
 
 // Set is the VIPs of one virtual cluster. It begins as backup. Its methods may
@@ -20,8 +18,8 @@ type Set struct {
 	// active says that the VIPs are meant to be here.
 	active bool
 	closed bool
-	// form is that of the next announcement.
-	form announce.Form
+	// replying says that the next announcement is a reply and no request.
+	replying bool
 }
 
 var errClosed = errors.New("the set is closed")

@@ -3,8 +3,6 @@ package address
 import (
 	"errors"
 	"fmt"
-
-	"sluice/vip/announce"
 )
 
 // Take makes the VIPs this machine's. Each macvlan gets its addresses while it
@@ -13,7 +11,7 @@ import (
 func (s *Set) Take() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.active, s.form = true, announce.Request
+	s.active, s.replying = true, false
 	_, err := s.hold()
 	return err
 }

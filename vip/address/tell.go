@@ -23,8 +23,11 @@ func (s *Set) Announce() error {
 	if err != nil {
 		return err
 	}
-	form := s.form
-	s.form = announce.Request + announce.Reply - form
+	form := announce.Request
+	if s.replying {
+		form = announce.Reply
+	}
+	s.replying = !s.replying
 	var errs []error
 	for _, p := range s.places {
 		parent, found := links.named(p.parent)
