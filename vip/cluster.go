@@ -70,7 +70,7 @@ type cluster struct {
 	takeFault string            // why the VIPs could not be taken, until takeAgain
 	takeAgain time.Duration
 	takePause time.Duration     // before it is tried again, the longer the more often it failed
-	changes   map[string]uint64 // by state entered
+	changes   map[string]uint64 // by cause
 	wordFault error
 	wordUntil time.Duration // as it was last set; 0 for closed or without limit
 	wordless  time.Duration // since when a VIP has no word, 0 for not
@@ -123,7 +123,7 @@ func addressPlan(p Cluster) address.Plan {
 
 func electionConfig(d *Daemon, p Cluster) election.Config {
 	c := election.Config{
-		Priority: uint8(p.OwnPriority), Impaired: rank(p), Ranks: uint8(len(p.Priority)),
+		Priority: uint8(p.OwnPriority), Impaired: rank(p, d.plan.Node), Ranks: uint8(len(p.Priority)),
 		Interval: p.AdvertInterval, Preempt: p.Preempt, PreemptDelay: p.PreemptDelay,
 		Alone: p.alone(), Segments: len(segmentsOf(p)), Pings: len(p.Pings) > 0, Settle: p.PingSettle,
 		Address: p.Heartbeat.Addr, Claims: uint32(d.Now()),
@@ -138,24 +138,14 @@ func electionConfig(d *Daemon, p Cluster) election.Config {
 }
 
 // rank is this node's place among the priorities of the cluster, from 1.
-func rank(p Cluster) uint8 {
+func rank(p Cluster, own string) uint8 {
 	r := uint8(1)
 	for node, priority := range p.Priority {
-		if priority < p.OwnPriority || priority == p.OwnPriority && node != ownName(p) && node < ownName(p) {
+		if priority < p.OwnPriority || priority == p.OwnPriority && node < own {
 			r++
 		}
 	}
 	return r
-}
-
-// ownName is the node in Priority that is none of the peers.
-func ownName(p Cluster) string {
-	for node := range p.Priority {
-		if !slices.ContainsFunc(p.Peers, func(o config.Peer) bool { return o.Node == node }) {
-			return node
-		}
-	}
-	return ""
 }
 
 // post hands something to the loop; it waits for room.

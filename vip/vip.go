@@ -4,8 +4,9 @@
 //
 // One goroutine owns a cluster. What comes from sockets, from the kernel, from ping
 // hosts and from the node process reaches it through one bounded inbox; what the
-// election wants done (package election) it does in order and by itself, because
-// order is what keeps two gateways from serving at once:
+// election wants done (package election) it does in order, because order is what
+// keeps two gateways from serving at once; only work on addresses, which the kernel
+// may hold up, is done beside it, in an order of its own (hands.go):
 //
 //	adverts  ─┐                    ┌─► owner words, addresses
 //	heartbeat ┼─► inbox ─► election┼─► gratuitous ARP, neighbour advertisements
@@ -137,7 +138,7 @@ func (d *Daemon) Run(ctx context.Context, leave func() bool) error {
 }
 
 // watchNode tells the clusters again and again how the node is, since that it is
-// away too long is known by time alone, and looks after the clock.
+// away too long is known by time alone.
 func (d *Daemon) watchNode(ctx context.Context) {
 	ticks := time.NewTicker(time.Second)
 	defer ticks.Stop()

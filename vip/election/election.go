@@ -161,10 +161,6 @@ func (m *Machine) Reason() Reason { return m.reason }
 // while it is active.
 func (m *Machine) Term() uint64 { return m.term }
 
-// Until returns the instant up to which this node may serve without another
-// advert; 0 means without limit. It means something while the state is Active.
-func (m *Machine) Until() time.Duration { return m.until }
-
 // Remember gives the machine what was kept over a restart: the highest term.
 func (m *Machine) Remember(term uint64) { m.term = max(m.term, term) }
 
