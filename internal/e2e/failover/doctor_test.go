@@ -82,6 +82,11 @@ services:`, 1))
 			if err != nil || len(c.Peers) != 1 || !c.Peers[0].Alive || !c.Peers[0].HearsUs {
 				return fmt.Errorf("%s: %+v, %v", g.Label, c.Peers, err)
 			}
+			for _, s := range c.Segments {
+				if c.State == control.VIPBackup && !s.ActiveAddr.IsValid() {
+					return fmt.Errorf("%s hears no advert on %s yet", g.Label, s.Interface)
+				}
+			}
 		}
 		return nil
 	})
