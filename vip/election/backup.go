@@ -24,7 +24,11 @@ func (m *Machine) decideBackup(now time.Duration) {
 		m.claimOnSegment(now, s)
 		return
 	}
-	m.claiming.adverts = false
+	silence := because(CauseSilent, "no active gateway was heard")
+	if m.claiming.adverts {
+		silence = m.claiming.why // that is how most give way to adverts
+		m.claiming.adverts = false
+	}
 	if m.isolated(now) {
 		// Back again it listens first: the other one may be active all the while.
 		m.downAt = now + m.downInterval(m.Interval)
@@ -35,7 +39,7 @@ func (m *Machine) decideBackup(now time.Duration) {
 	case now >= m.silentAt(now) && m.gaveUp.IsValid():
 		m.takeGranted(now, because(CauseFree, "%s gave the role up", m.gaveUp))
 	case now >= m.silentAt(now):
-		m.takeGranted(now, because(CauseSilent, "no active gateway was heard"))
+		m.takeGranted(now, silence)
 	default:
 		m.withdraw()
 	}
