@@ -20,13 +20,14 @@ import (
 // stands for those below it, and may import them.
 var arrows = map[string][]string{
 	"cmd/sluice":       {"internal/node", "internal/control", "internal/config"},
-	"internal/node":    {"steering", "sshd", "replicate", "vip", "internal/control", "internal/config", "loader"},
+	"internal/node":    {"steering", "sshd", "replicate", "vip", "internal/control", "internal/config", "loader", "internal/dump"},
 	"internal/control": {"internal/config"},
-	"steering":         {"loader", "internal/config"},
+	"steering":         {"loader", "internal/config", "internal/dump"},
 	"sshd":             {"internal/config"},
 	"replicate":        {"internal/config"},
-	"vip":              {"internal/config"},
+	"vip":              {"internal/config", "internal/dump"},
 	"internal/config":  {},
+	"internal/dump":    {},
 	"loader":           {},
 	"internal/nettest": {},
 	// Tests of the whole product have no code of their own.

@@ -192,6 +192,11 @@ func (s *Sync) replace(in *inbound) {
 		old.end(errReplaced)
 		<-old.ended
 	}
+	for _, p := range s.peers {
+		if p.Name == in.name {
+			poke(p.there)
+		}
+	}
 }
 
 func (s *Sync) remove(in *inbound, err error) {

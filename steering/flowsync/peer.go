@@ -17,8 +17,9 @@ import (
 type peer struct {
 	Peer
 	sync *Sync
-	// full wakes who flushes before it is time; room, who waits for acknowledgements.
-	full, room chan struct{}
+	// full wakes who flushes before it is time; room, who waits for acknowledgements;
+	// there, who waits before he dials again: the peer has connected.
+	full, room, there chan struct{}
 
 	mu sync.Mutex
 	// offers are the clusters it was told on this connection, nil without one.
@@ -58,7 +59,7 @@ type sendStats struct {
 
 func newPeer(s *Sync, p Peer) *peer {
 	return &peer{
-		Peer: p, sync: s, full: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		Peer: p, sync: s, full: make(chan struct{}, 1), room: make(chan struct{}, 1), there: make(chan struct{}, 1),
 		changes: map[Key]struct{}{}, needs: map[string]string{},
 		stats: sendStats{since: time.Now()},
 	}
@@ -96,6 +97,8 @@ func (p *peer) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
+		case <-p.there:
+			backoff = backoffFirst
 		}
 	}
 }
@@ -143,6 +146,10 @@ func (p *peer) closed(err error) {
 	p.changes, p.oldest, p.flight = map[Key]struct{}{}, time.Time{}, flight{}
 	p.mu.Unlock()
 	if was {
+		select {
+		case <-p.there: // it connected when we did: that says nothing of now
+		default:
+		}
 		p.sync.tell(EventDisconnected, p.Name, "", err.Error())
 	}
 }

@@ -163,3 +163,24 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// A gateway that connects is there: nobody waits out the pause of earlier attempts.
+func TestThePeerThatConnectsIsDialledAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, "a", "b")
+		a, b := r.nodes[0], r.nodes[1]
+		r.start(a)
+		r.role(a, true, 1)
+		a.table.put(flow(1, 1))
+		settle(time.Minute) // each attempt comes later than the one before
+		r.start(b)
+		r.role(b, false, 1)
+		settle(300 * time.Millisecond)
+		if !b.sync.Synced("edge") {
+			t.Errorf("not synced: %+v", a.sync.Status().Peers[0].Send)
+		}
+		for _, n := range r.nodes {
+			n.stop()
+		}
+	})
+}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 // The ranges that check addresses may come from, each with room for every
@@ -87,7 +89,7 @@ func routeOne(h *netlink.Handle, p pair, ranges []netip.Prefix) (netip.Prefix, e
 // for single addresses since a dump of all routes takes seconds on a router
 // with a full table; a route longer than /24 inside may so go unseen.
 func inUse(h *netlink.Handle, index int, r netip.Prefix) (string, error) {
-	addrs, err := h.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := dump.Whole(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return "", fmt.Errorf("list addresses: %v", err)
 	}

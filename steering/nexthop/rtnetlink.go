@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 // rtnetlink is the kernel of the namespace it was opened in.
@@ -96,28 +98,20 @@ func (k *rtnetlink) link(index int) (link, error) {
 
 // neighbours implements kernel.
 func (k *rtnetlink) neighbours() (map[key]neighbour, error) {
-	var err error
-	// Entries that come and go during a long dump interrupt it.
-	for range 3 {
-		var list []netlink.Neigh
-		if list, err = k.handle.NeighList(0, netlink.FAMILY_ALL); errors.Is(err, netlink.ErrDumpInterrupted) {
-			continue
-		}
-		if err != nil {
-			break
-		}
-		out := make(map[key]neighbour, len(list))
-		for _, n := range list {
-			if a, ok := netip.AddrFromSlice(n.IP); ok {
-				out[key{link: n.LinkIndex, addr: a.Unmap()}] = neighbour{
-					state: uint16(n.State), mac: n.HardwareAddr,
-					managed: n.FlagsExt&netlink.NTF_EXT_MANAGED != 0,
-				}
+	list, err := dump.Whole(func() ([]netlink.Neigh, error) { return k.handle.NeighList(0, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("read neighbours: %v", err)
+	}
+	out := make(map[key]neighbour, len(list))
+	for _, n := range list {
+		if a, ok := netip.AddrFromSlice(n.IP); ok {
+			out[key{link: n.LinkIndex, addr: a.Unmap()}] = neighbour{
+				state: uint16(n.State), mac: n.HardwareAddr,
+				managed: n.FlagsExt&netlink.NTF_EXT_MANAGED != 0,
 			}
 		}
-		return out, nil
 	}
-	return nil, fmt.Errorf("read neighbours: %v", err)
+	return out, nil
 }
 
 // manage implements kernel.

@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 const (
@@ -29,7 +31,7 @@ type rtnetlink struct{}
 
 // held implements kernel.
 func (rtnetlink) held() (map[netip.Addr]bool, error) {
-	links, err := netlink.LinkList()
+	links, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %v", err)
 	}
@@ -37,7 +39,7 @@ func (rtnetlink) held() (map[netip.Addr]bool, error) {
 	for _, l := range links {
 		up[l.Attrs().Index] = l.Attrs().Flags&net.FlagUp != 0 && l.Attrs().Flags&net.FlagLoopback == 0
 	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := dump.Whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %v", err)
 	}
@@ -55,7 +57,9 @@ func (rtnetlink) routes() ([]netip.Addr, error) {
 	filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Protocol: protocol}
 	var list []netip.Addr
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		routes, err := netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		routes, err := dump.Whole(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		})
 		if err != nil && !(family == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT)) {
 			return nil, fmt.Errorf("list routes: %v", err)
 		}

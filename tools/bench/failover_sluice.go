@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -126,13 +127,16 @@ func (o ours) ready(ctx context.Context, s *side) error {
 	return takesPart(out)
 }
 
+// flowSync is how one end of a stream of flows is.
+type flowSync struct{ Peer, Direction, State string }
+
 // takesPart reads the answer of "show vips --json": each virtual cluster has a
-// role, and a backup has the flows of its peers.
+// role, and a backup has the flows of the active gateway.
 func takesPart(answer []byte) error {
 	var a struct {
 		Clusters []struct {
 			Name, State, Reason string
-			Sync                []struct{ Peer, Direction, State string }
+			Sync                []flowSync
 		} `json:"virtual_clusters"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
@@ -145,10 +149,9 @@ func takesPart(answer []byte) error {
 		if c.State != "active" && c.State != "backup" {
 			return fmt.Errorf("virtual cluster %s is %q: %s", c.Name, c.State, c.Reason)
 		}
-		for _, s := range c.Sync {
-			if c.State == "backup" && s.State != "synced" {
-				return fmt.Errorf("flow sync %s of %s is %q", s.Direction, s.Peer, s.State)
-			}
+		synced := slices.ContainsFunc(c.Sync, func(s flowSync) bool { return s.Direction == "in" && s.State == "synced" })
+		if c.State == "backup" && !synced {
+			return fmt.Errorf("virtual cluster %s has not all flows: %+v", c.Name, c.Sync)
 		}
 	}
 	return nil

@@ -76,7 +76,9 @@ func TestTakesPart(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"virtual_clusters":[{"name":"edge","state":"active","sync":[{"peer":"gw-b","state":"connecting"}]}]}`:                   "",
 		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"synced"}]}]}`:      "",
-		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"snapshot"}]}]}`:    `flow sync in of gw-a is "snapshot"`,
+		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"in","state":"snapshot"}]}]}`:    "edge has not all flows",
+		`{"virtual_clusters":[{"name":"edge","state":"backup"}]}`:                                                                 "edge has not all flows",
+		`{"virtual_clusters":[{"name":"edge","state":"backup","sync":[{"peer":"gw-a","direction":"out","state":"synced"}]}]}`:     "edge has not all flows",
 		`{"virtual_clusters":[{"name":"edge","state":"active"},{"name":"inner","state":"fault","reason":"int0 has no carrier"}]}`: `inner is "fault": int0 has no carrier`,
 		`{"virtual_clusters":[]}`: "no virtual cluster",
 		`{`:                       "read VIPs",

@@ -106,22 +106,6 @@ func TestPlanFaults(t *testing.T) {
 	}
 }
 
-// A list that changed while it was read is asked for again, not for ever.
-func TestWhole(t *testing.T) {
-	for interrupted, fine := range map[int]bool{0: true, 1: true, dumps - 1: true, dumps: false} {
-		asked := 0
-		got, err := whole(func() ([]int, error) {
-			if asked++; asked <= interrupted {
-				return []int{1}, netlink.ErrDumpInterrupted
-			}
-			return []int{1, 2}, nil
-		})
-		if fine != (err == nil) || fine != (len(got) == 2) {
-			t.Errorf("after %d: %v, %v", interrupted, got, err)
-		}
-	}
-}
-
 func TestLeaseIsWholeSeconds(t *testing.T) {
 	for lease, want := range map[time.Duration]uint32{0: forever, 1: 1, time.Second: 1, time.Second + 1: 2, 2 * time.Second: 2} {
 		if got := (&Plan{Lease: lease}).seconds(); got != want {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 const (
@@ -78,7 +80,7 @@ func attributes(b []byte) iter.Seq2[uint16, []byte] {
 func allAddrs() ([]lying, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 	req.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
-	bodies, err := whole(func() ([][]byte, error) { return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR) })
+	bodies, err := dump.Whole(func() ([][]byte, error) { return req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %v", err)
 	}

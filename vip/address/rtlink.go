@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 // mode is that of our macvlans. In private mode the kernel keeps what comes from
@@ -37,24 +39,9 @@ func linkOf(l netlink.Link) link {
 	return made
 }
 
-// dumps is how often a list is asked for that changed while it was made.
-const dumps = 20
-
-// whole returns a list of the kernel's in which nothing is missing: one that
-// changes meanwhile, as is likely when something happens, is asked for again.
-func whole[T any](list func() ([]T, error)) ([]T, error) {
-	for range dumps {
-		got, err := list()
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return got, err
-		}
-	}
-	return nil, fmt.Errorf("it changed %d times while it was read", dumps)
-}
-
 // allLinks lists the interfaces of the namespace.
 func allLinks() ([]link, error) {
-	raw, err := whole(netlink.LinkList)
+	raw, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %v", err)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 // Link is a network interface.
@@ -94,7 +96,7 @@ func usable(h *netlink.Handle, link Link, family int) ([]netip.Prefix, error) {
 		kernel = netlink.FAMILY_V6
 	}
 	index := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: link.Index, Name: link.Name}}
-	list, err := h.AddrList(index, kernel)
+	list, err := dump.Whole(func() ([]netlink.Addr, error) { return h.AddrList(index, kernel) })
 	if err != nil {
 		return nil, fmt.Errorf("read the addresses of interface %q: %w", link.Name, err)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 // Way implements [router].
@@ -41,7 +43,7 @@ func (system) Way(to netip.Addr) (w way, found bool, err error) {
 // neighbour reads what the kernel knows of the next hop.
 func (w *way) neighbour(link int, next netip.Addr) error {
 	// All families: an IPv4 route may have an IPv6 router.
-	list, err := netlink.NeighList(link, netlink.FAMILY_ALL)
+	list, err := dump.Whole(func() ([]netlink.Neigh, error) { return netlink.NeighList(link, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list neighbours on %s: %v", w.Link, err)
 	}

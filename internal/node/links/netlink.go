@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/dump"
 )
 
 // Netlink asks the running kernel, in the network namespace of the thread that
@@ -16,11 +18,11 @@ type Netlink struct{}
 
 // Links implements [Kernel].
 func (Netlink) Links() ([]Link, error) {
-	found, err := netlink.LinkList()
+	found, err := dump.Whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %v", err)
 	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := dump.Whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %v", err)
 	}
