@@ -47,11 +47,8 @@ func (c *cluster) do(e election.Effect) {
 		c.setOwner(false, 0)
 		c.announces = nil
 		c.taking = false
-		c.hands.wait(func() { // nobody must hear of it earlier
-			if err := c.set.Release(); err != nil {
-				c.log.Error("VIPs not all given up: the kernel drops them within their lease", "error", err)
-			}
-		})
+		c.hands.wait(func() { c.release(c.set.Vacate()) }) // nobody must hear of it earlier
+		c.hands.do(func() { c.release(c.set.Release()) })
 	case election.Renew:
 		c.setOwner(true, e.Until)
 	case election.Announce:
@@ -70,6 +67,12 @@ func (c *cluster) do(e election.Effect) {
 	case election.Still:
 		c.log.Warn("still active", "reason", e.Reason.Text, "term", e.Term)
 		c.tell(election.Active, election.Active, e.Reason.Text, e.Term)
+	}
+}
+
+func (c *cluster) release(err error) {
+	if err != nil {
+		c.log.Error("VIPs not all given up: the kernel drops them within their lease", "error", err)
 	}
 }
 

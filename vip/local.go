@@ -58,9 +58,11 @@ func (c *cluster) linkEvent(now time.Duration, e address.Event) {
 		}
 	case address.MacvlanUp, address.VIPFound:
 		if state != election.Active {
-			if err := c.set.Release(); err != nil {
-				c.log.Error("a VIP lies here without us being active, and cannot be removed", "error", err)
-			}
+			c.hands.do(func() {
+				if err := c.set.Release(); err != nil {
+					c.log.Error("a VIP lies here without us being active, and cannot be removed", "error", err)
+				}
+			})
 		}
 	case address.OwnChanged:
 		c.repairAt = 0

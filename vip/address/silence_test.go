@@ -44,6 +44,31 @@ func TestBackupSendsNothingFromVirtualMAC(t *testing.T) {
 	}
 }
 
+// Who hears that the VIPs are free takes them at once, while our macvlans may still
+// be on their way down.
+func TestVacatedSendsNothingFromVirtualMAC(t *testing.T) {
+	l := newLAN(t)
+	s := keep(t, l.gw[0], samplePlan())
+	s.do(s.Prepare, s.Take)
+	twoSeconds(t, l.gw[0]) // what the kernel tells at the beginning is told
+	s.do(s.Vacate)
+	if s.held() {
+		t.Error("the VIPs are here")
+	}
+	var captures []func() [][]byte
+	for _, vip := range vips {
+		captures = append(captures, capture(t, l.sw, "a", VirtualMAC(51, vip)))
+	}
+	twoSeconds(t, l.gw[0])
+	for _, frames := range captures {
+		for _, frame := range frames() {
+			t.Errorf("a frame left: %x", frame)
+		}
+	}
+	s.do(s.Release)
+	wantNoVIP(t, l.gw[0], samplePlan())
+}
+
 // twoSeconds returns when the kernel ended a lease of two seconds.
 func twoSeconds(t *testing.T, ns *nettest.Namespace) {
 	t.Helper()
