@@ -32,7 +32,7 @@ func failoverCommand() *cli.Command {
 			&cli.StringFlag{Name: "intervals", Value: "1s,100ms,50ms", Usage: "advert `intervals`"},
 			&cli.StringFlag{Name: "cases", Value: strings.Join(names(faults, faultName), ","), Usage: "`faults`"},
 			&cli.StringFlag{Name: "contenders", Usage: "`names`, all of: " + strings.Join(names(all(""), contender.name), ", ") + " (default: all that are installed)"},
-			&cli.IntFlag{Name: "connections", Value: 20, Usage: "`N` SSH connections that the fault finds, half of them moving data"},
+			&cli.IntFlag{Name: "connections", Value: 20, Usage: "`N` SSH connections, a quarter of a second old, that the fault finds; half of them move data"},
 			&cli.StringFlag{Name: "sluice", Value: "bin/sluice", Usage: "`path` of the sluice program"},
 		},
 		Action: func(c *cli.Context) error {

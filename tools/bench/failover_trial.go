@@ -50,6 +50,9 @@ const (
 	pingPatience = 5 * time.Second
 	// healPatience is what a gateway may take to start and to be trusted.
 	healPatience = 15 * time.Second
+	// ripen is how old connections are when the fault comes. What is younger than the
+	// lag of flow sync, some 40 ms, ends with its gateway as an open handshake does.
+	ripen = 250 * time.Millisecond
 	// afterwards is how long the VIP is looked at when it is back.
 	afterwards = 500 * time.Millisecond
 	// answerWithin is how long TCP may take to send again after a blackout.

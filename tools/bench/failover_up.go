@@ -54,10 +54,11 @@ func (t *trial) up(ctx context.Context, dir string, connections int) (err error)
 		}
 	}
 	t.crowd, err = sshtest.NewCrowd(ctx, open, sshtest.CrowdOptions{Sessions: connections, Moving: connections / 2})
-	if err == nil {
-		t.later(t.crowd.Close)
+	if err != nil {
+		return err
 	}
-	return err
+	t.later(t.crowd.Close)
+	return pause(ctx, ripen)
 }
 
 // firstActive returns when the first gateway alone has answered for a while: the
