@@ -7,7 +7,7 @@ RACE    ?= $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 PKGS    ?= ./...
 FUZZ    ?= 30s
 
-.PHONY: help build run test test-faults generate lint fuzz clean check
+.PHONY: help build run test generate lint fuzz clean check
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,16 +20,15 @@ build: ## bin/sluice, bin/lab and bin/bench
 run: build ## a whole gateway in network namespaces; ARGS=--once proves it and ends
 	@bin/lab --sluice bin/sluice $(ARGS)
 
-# Gateways that fail over go by tenths of a second: their tests want a machine to
-# themselves, and some minutes.
+# Gateways that fail over go by tenths of a second: their tests come last, with the
+# machine to themselves.
 FAULTS  = sluice/internal/e2e/failover
 
-test: ## every test but test-faults; those that need root or a program say why they skip
-	@rest=$$($(GO) list $(PKGS) | grep -vx $(FAULTS)) || exit 1; \
-	  $(GO) test $(RACE) -count=1 -timeout 30m $$rest
-
-test-faults: ## whole gateways that break, on a machine with nothing else to do
-	$(GO) test -count=1 -timeout 60m $(FAULTS)
+test: ## every test; those that need root or a program say why they skip
+	@all=$$($(GO) list $(PKGS)) || exit 1; \
+	  rest=$$(echo "$$all" | grep -vx $(FAULTS)); \
+	  test -z "$$rest" || $(GO) test $(RACE) -count=1 -timeout 30m $$rest || exit 1; \
+	  ! echo "$$all" | grep -qx $(FAULTS) || $(GO) test -count=1 -timeout 60m $(FAULTS)
 
 generate: ## compile bpf/ and the benchmark's programs with clang-19
 	$(GO) generate ./loader ./tools/bench/traffic

@@ -56,6 +56,7 @@ var key = bytes.Repeat([]byte("k"), 32)
 // newGateways builds a cluster; settings are what follows node and nodes.
 func newGateways(t *testing.T, o nettest.ClusterOptions, settings string) *gateways {
 	t.Helper()
+	still.begin(t)
 	all := &gateways{t: t, Cluster: nettest.ClusterForTest(t, o), settings: settings}
 	for _, g := range all.Gateways {
 		one := &gateway{ClusterGateway: g, all: all, dir: t.TempDir(), bpffs: nettest.BPFFS(t)}

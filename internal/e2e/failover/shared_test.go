@@ -67,6 +67,7 @@ var common *pair
 // test ends.
 func share(t *testing.T, settings string) *pair {
 	t.Helper()
+	still.begin(t)
 	if common == nil {
 		p := &pair{keeper: &keeper{t: t}}
 		common = p
