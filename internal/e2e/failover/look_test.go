@@ -196,3 +196,14 @@ func (g *gateway) is(state control.VIPState) error {
 
 func stopProcess(p *os.Process) error     { return p.Signal(syscall.SIGSTOP) }
 func continueProcess(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
+
+// healsUnmoved heals gw-a and wants that its fault moved nothing, and left nothing
+// behind.
+func (p *pair) healsUnmoved() {
+	p.t.Helper()
+	must(p.t, p.a.Restore())
+	p.wantNoAlarms(p.each...)
+	p.serves()
+	p.wantChanges(p.a)
+	p.wantChanges(p.b)
+}
