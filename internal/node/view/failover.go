@@ -75,6 +75,7 @@ func pingItem(p vip.PingStatus) control.PingItem {
 // alarmSeverity names what is worse than a warning.
 var alarmSeverity = map[string]string{
 	"two_active": "critical", "isolated": "critical", "fault": "critical", "adverts": "critical",
+	"stray_vip": "critical",
 }
 
 // alarmHints say what to do.
@@ -97,6 +98,7 @@ var alarmHints = map[string]string{
 	"settings_differ":   "apply the same settings on all gateways",
 	"adverts":           "look at the interface",
 	"history":           "look at node.data_dir",
+	"stray_vip":         "take it off (ip address del ADDRESS dev INTERFACE), and out of what put it there: the network's configuration, keepalived, a script",
 }
 
 // History is what changed; of one cluster, or with "" of all.
