@@ -184,7 +184,7 @@ func (c *cluster) status(now time.Duration) ClusterStatus {
 		Pings: c.pings.status(), Alarms: c.alarms(now),
 	}
 	until, open, err := c.words.Open(c.vips)
-	open = err == nil && open && (until == 0 || now < until) || state == election.Active && c.words == Owners(noOwners{})
+	open = err == nil && open && (until == 0 || now < until)
 	seen := map[string]bool{}
 	for _, v := range c.plan.VIPs {
 		mac := ""
