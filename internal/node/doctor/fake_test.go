@@ -32,6 +32,7 @@ type fake struct {
 	reads    map[netip.AddrPort]error // PROXY headers
 	greeting string
 	arp      []net.HardwareAddr
+	ndp      []net.HardwareAddr
 	arpErr   error
 	rights   process.Status
 	features []loader.Feature
@@ -84,7 +85,10 @@ func (f *fake) GreetProxy(_ context.Context, to netip.AddrPort) (string, error) 
 	return f.greeting, f.reads[to]
 }
 
-func (f *fake) WhoHas(context.Context, string, netip.Addr) ([]net.HardwareAddr, error) {
+func (f *fake) WhoHas(_ context.Context, _ string, addr netip.Addr) ([]net.HardwareAddr, error) {
+	if addr.Is6() {
+		return f.ndp, f.arpErr
+	}
 	return f.arp, f.arpErr
 }
 

@@ -42,8 +42,8 @@ type prober interface {
 	// GreetProxy sends an SSH server a PROXY v2 header and returns what it calls
 	// itself; err is [health.ErrNoProxy] where it does not read that.
 	GreetProxy(ctx context.Context, to netip.AddrPort) (server string, err error)
-	// WhoHas asks the network of an interface for an address by ARP and
-	// returns all who answer; it needs CAP_NET_RAW.
+	// WhoHas asks the network of an interface for an address by ARP or neighbour
+	// discovery and returns all who answer; it needs CAP_NET_RAW.
 	WhoHas(ctx context.Context, link string, addr netip.Addr) ([]net.HardwareAddr, error)
 }
 
