@@ -296,6 +296,25 @@ var electionAilments = []ailment{
 	{"flow sync dropped", func(f *fake, _ *config.Settings) { f.rules = closedBut(isL4(112), isL4(17)) },
 		Fail, "firewall", "drops flow sync that come by hb0 (tcp dport 8022)", `tcp dport 8022 iifname "hb0" accept`},
 
+	{"adverts dropped by legacy rules", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p vrrp -j DROP\nCOMMIT\n")}}
+	}, Fail, "legacy iptables", "rule 1 of ip filter INPUT drops adverts that come by ext0", "iptables-legacy -I INPUT -i ext0 -p 112 -j ACCEPT"},
+	{"IPv6 adverts dropped by legacy rules, without nft", func(f *fake, _ *config.Settings) {
+		f.rules = ""
+		f.legacy = []legacyTables{{IPv6: true, Names: []string{"filter"}, Saved: []byte("*filter\n:INPUT DROP [0:0]\nCOMMIT\n")}}
+	}, Fail, "legacy iptables", "the policy of chain ip6 filter INPUT drops adverts that come by ext0", "ip6tables-legacy -I INPUT -i ext0 -p 112 -j ACCEPT"},
+	{"flow sync dropped by legacy rules", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -p tcp -m tcp --dport 8022 -j REJECT\nCOMMIT\n")}}
+	}, Fail, "legacy iptables", "rule 1 of ip filter OUTPUT drops flow sync that leave by hb0 (tcp dport 8022)", "iptables-legacy -I OUTPUT -o hb0 -p tcp --dport 8022 -j ACCEPT"},
+	{"legacy rules that cannot be read", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter", "raw"}, Fault: "iptables-legacy-save is not installed"}}
+	}, Warn, "legacy iptables", "iptables-legacy has tables (filter, raw), which nft does not show: what they drop is not known: iptables-legacy-save is not installed", "iptables-legacy-save, of package iptables"},
+	{"legacy rules that are none", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("what")}}
+	}, Warn, "legacy iptables", "line 1: it is in no table", "see yourself"},
+	{"legacy tables not to be listed", func(f *fake, _ *config.Settings) { f.legacyEr = errors.New("permission denied") },
+		Warn, "legacy iptables", "permission denied", "root"},
+
 	{"no cluster key", func(f *fake, _ *config.Settings) { f.clusterErr = fmt.Errorf("read: %w", fs.ErrNotExist) },
 		Warn, "cluster key", "there is none in /var/lib/sluice", "copy cluster.key"},
 	{"bad cluster key", func(f *fake, _ *config.Settings) { f.clusterErr = errors.New("31 bytes instead of 32") },
@@ -386,6 +405,9 @@ func TestNoElectionAilments(t *testing.T) {
 		},
 		"keepalived of other routers": func(f *fake, _ *config.Settings) {
 			f.keepaliveds = []keepalived{{PID: 9, Routers: []virtualRouter{{"ext0", 52}, {"spare", 51}}}}
+		},
+		"legacy rules that let all in": func(f *fake, _ *config.Settings) {
+			f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n")}}
 		},
 		"a host of another item": told(func(c *control.VirtualCluster) { c.Pings = c.Pings[:1] }),
 		"alone": func(f *fake, s *config.Settings) {

@@ -43,6 +43,8 @@ type fake struct {
 	sysctls  map[string]string
 	rules    string
 	rulesErr error
+	legacy   []legacyTables
+	legacyEr error
 	ports    int
 	portsErr error
 
@@ -106,6 +108,8 @@ func (f *fake) Ruleset(context.Context) ([]byte, error) {
 	}
 	return []byte(f.rules), f.rulesErr
 }
+
+func (f *fake) LegacyTables(context.Context) ([]legacyTables, error) { return f.legacy, f.legacyEr }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status, f.nodeErr }
 
