@@ -91,7 +91,7 @@ var alarmHints = map[string]string{
 	"clock":             "set the clocks of all gateways (NTP)",
 	"two_active":        "look at the links between the gateways; it ends by itself once one of them works",
 	"isolated":          "look at this machine's cables and switch ports",
-	"claim_unanswered":  "look at the log of the active gateway",
+	"claim_unanswered":  "look at the log of the active gateway; if it is keepalived, take vmac_xmit_base out, or set virtual_mac: off",
 	"ping":              "look at the hosts and the way there",
 	"fault":             "put right what the text says; \"sluice doctor\" tells more",
 	"link":              "look at cable and switch port",
