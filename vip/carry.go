@@ -210,6 +210,7 @@ func (c *cluster) maintain(now time.Duration) time.Duration {
 	}
 	if now >= c.repairAt {
 		c.repairAt = now + tryAgain
+		c.signs.refresh(now, c.look(now))
 		if c.wordFault != nil && state != election.Active {
 			c.setOwner(false, 0)
 			c.machine.Local(now, c.local())

@@ -67,7 +67,9 @@ type cluster struct {
 	announces []time.Duration // when to announce, ascending
 	health    Health
 	links     map[string]string // what is wrong with interfaces of VIPs
-	takeFault string            // why the VIPs could not be taken, until takeAgain
+	strays    map[stray]bool
+	signs     signs
+	takeFault string // why the VIPs could not be taken, until takeAgain
 	takeAgain time.Duration
 	takePause time.Duration     // before it is tried again, the longer the more often it failed
 	changes   map[string]uint64 // by cause
@@ -85,7 +87,7 @@ func newCluster(d *Daemon, p Cluster) (*cluster, error) {
 	c := &cluster{
 		d: d, wanted: p, plan: p, log: d.Log.With("cluster", p.Name),
 		inbox: make(chan func(time.Duration), inboxSize), ending: make(chan bool, 1), ended: make(chan struct{}),
-		hands: newHands(), links: map[string]string{}, changes: map[string]uint64{}, health: d.health, words: d.words,
+		hands: newHands(), links: map[string]string{}, strays: map[stray]bool{}, changes: map[string]uint64{}, health: d.health, words: d.words,
 		node: d.plan.Node, program: d.plan.Version, generation: d.plan.Generation,
 	}
 	for _, v := range p.VIPs {
@@ -275,7 +277,10 @@ func (c *cluster) runNotifier(ctx context.Context) {
 func (c *cluster) spawn(f func()) { c.d.running.Go(f) }
 
 func (c *cluster) watchLinks(ctx context.Context) {
-	for ctx.Err() == nil {
+	for again := false; ctx.Err() == nil; again = true {
+		if again { // it begins with all that is wrong
+			c.post(func(time.Duration) { clear(c.links); clear(c.strays) })
+		}
 		err := c.set.Watch(ctx, func(e address.Event) { c.post(func(now time.Duration) { c.linkEvent(now, e) }) })
 		if err != nil && ctx.Err() == nil {
 			c.log.Error("interfaces are not watched, trying again", "error", err)
@@ -379,6 +384,7 @@ func (c *cluster) adopt(p Cluster) error {
 	for _, v := range p.VIPs {
 		c.vips = append(c.vips, v.Addr.Addr())
 	}
+	c.forgetStrays()
 	for _, l := range c.lans {
 		l.setAddresses(p)
 		l.prove(proof)

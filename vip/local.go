@@ -44,7 +44,9 @@ func (c *cluster) local() election.Local {
 
 // linkEvent is something that happened to the machine's interfaces.
 func (c *cluster) linkEvent(now time.Duration, e address.Event) {
-	c.log.Info("interface", "event", e.Kind.String(), "interface", e.Interface, "name", e.Name, "addr", e.Addr)
+	if !e.Lying.IsValid() { // noteStray does
+		c.log.Info("interface", "event", e.Kind.String(), "interface", e.Interface, "name", e.Name, "addr", e.Addr)
+	}
 	state, _ := c.machine.State()
 	switch e.Kind {
 	case address.LinkDown, address.LinkGone, address.LinkRenamed:
@@ -64,6 +66,8 @@ func (c *cluster) linkEvent(now time.Duration, e address.Event) {
 				}
 			})
 		}
+	case address.VIPStray, address.VIPStrayGone:
+		c.noteStray(e)
 	case address.OwnChanged:
 		c.repairAt = 0
 	}

@@ -50,7 +50,7 @@ func playDaemon(dir string) error {
 	if err != nil {
 		return err
 	}
-	d, err := New(Options{Owners: words, Directory: dir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	d, err := New(Options{Owners: words, Directory: dir, Runtime: dir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (c *cluster) status(now time.Duration) ClusterStatus {
 		Pings: c.pings.status(), Alarms: c.alarms(now),
 	}
 	until, open, err := c.words.Open(c.vips)
-	open = err == nil && open && (until == 0 || now < until) || state == election.Active && c.words == Owners(noOwners{})
+	open = err == nil && open && (until == 0 || now < until)
 	seen := map[string]bool{}
 	for _, v := range c.plan.VIPs {
 		mac := ""
@@ -248,58 +248,4 @@ func (b *beats) status(p *beatPeer) PeerStatus {
 	s.Version, s.Generation = m.Program, m.Generation
 	s.SettingsDiffer = m.VIPs != b.vips
 	return s
-}
-
-// recently is for how long a single advert keeps an alarm up.
-const recently = 10 * time.Second
-
-// alarms are the election's, and what only shows here.
-func (c *cluster) alarms(now time.Duration) []AlarmStatus {
-	var list []AlarmStatus
-	for _, a := range c.machine.Alarms() {
-		object := a.Object
-		if a.Name == "segment_split" || a.Name == "not_fresh" || a.Name == "foreign" {
-			object = c.lanName(object)
-		}
-		list = append(list, AlarmStatus{a.Name, object, a.Text, wall(now, a.Since)})
-	}
-	for _, l := range c.lans {
-		if l.problem != nil {
-			list = append(list, AlarmStatus{"adverts", l.at.Interface, "no adverts go out: " + l.problem.Error(), time.Now()})
-		}
-		if l.differs != "" {
-			list = append(list, AlarmStatus{"settings_differ", l.at.Interface, l.differs, time.Now()})
-		}
-		if at := l.counts.strange; at != 0 && now-at < recently {
-			list = append(list, AlarmStatus{"adverts_refused", l.at.Interface, "adverts for this virtual router come that are not signed with our key", time.Now()})
-		}
-		if at := l.counts.dialect; at != 0 && now-at < recently {
-			list = append(list, AlarmStatus{"checksum", l.at.Interface, "adverts come with a checksum of the other kind: their sender may refuse ours", time.Now()})
-		}
-		if l.counts.skewed {
-			list = append(list, AlarmStatus{"clock", l.at.Interface, "the clocks of this gateway and of the active one differ by more than the replay window", time.Now()})
-		}
-	}
-	if c.beats.unproven > 0 {
-		list = append(list, AlarmStatus{"heartbeat_refused", "", "heartbeats come that are not signed with our key", time.Now()})
-	}
-	for _, p := range c.beats.peers {
-		if s := c.beats.status(p); s.Alive && s.SettingsDiffer {
-			list = append(list, AlarmStatus{"settings_differ", p.node, p.node + " has other VIPs in this virtual cluster", time.Now()})
-		}
-	}
-	if err := c.d.history.err(); err != nil {
-		list = append(list, AlarmStatus{"history", "", "changes are not kept: " + err.Error(), time.Now()})
-	}
-	return list
-}
-
-// lanName is the interface of a segment by its number.
-func (c *cluster) lanName(number string) string {
-	for _, l := range c.lans {
-		if fmt.Sprint(l.index) == number {
-			return l.at.Interface
-		}
-	}
-	return number
 }

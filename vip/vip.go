@@ -49,10 +49,13 @@ type Owners interface {
 
 // Options are what a daemon works with.
 type Options struct {
-	// Owners are the words; nil where no dataplane steers.
+	// Owners are the dataplane's words; nil where there is never a dataplane.
 	Owners Owners
 	// Directory keeps the plan, terms and the history over restarts.
 	Directory string
+	// Runtime is a directory in memory, for what is of use as long as the machine
+	// runs; "" keeps nothing there.
+	Runtime string
 	// Start starts a program that is told of changes: with less rights and rank than
 	// this process has. nil starts it as it is.
 	Start func(*exec.Cmd) error
@@ -76,6 +79,7 @@ type Daemon struct {
 	ctx      context.Context
 	plan     Plan
 	words    Owners // those of the plan
+	kept     *wordFile
 	clusters map[string]*cluster
 	health   Health
 	// nodeGone is when the node process last said how it is, or came or went.
@@ -95,9 +99,6 @@ func New(o Options) (*Daemon, error) {
 	if o.Start == nil {
 		o.Start = (*exec.Cmd).Start
 	}
-	if o.Owners == nil {
-		o.Owners = noOwners{}
-	}
 	history, err := openHistory(o.Directory)
 	if err != nil {
 		return nil, err
@@ -109,6 +110,7 @@ func New(o Options) (*Daemon, error) {
 	return &Daemon{
 		Options: o, host: host, clock: auth.SystemClock(), history: history,
 		clusters: map[string]*cluster{}, nodeGone: o.Now(),
+		kept: openWordFile(o.Runtime, o.Now, o.Log),
 	}, nil
 }
 
@@ -134,7 +136,7 @@ func (d *Daemon) Run(ctx context.Context, leave func() bool) error {
 	d.stop(leave())
 	cancel()
 	d.running.Wait()
-	return d.host.Close()
+	return errors.Join(d.kept.close(), d.host.Close())
 }
 
 // watchNode tells the clusters again and again how the node is, since that it is
@@ -196,8 +198,8 @@ func (d *Daemon) applyLocked(plan Plan) error {
 	}
 	d.plan = plan
 	d.words = d.Owners
-	if !plan.Steers {
-		d.words = noOwners{}
+	if !plan.Steers || d.Owners == nil {
+		d.words = d.kept
 	}
 	var errs []error
 	wanted := map[string]bool{}
@@ -300,10 +302,3 @@ func Monotonic() time.Duration {
 	}
 	return time.Duration(t.Nano())
 }
-
-// noOwners stands where no programs steer: addresses alone say who serves.
-type noOwners struct{}
-
-func (noOwners) Set([]netip.Addr, bool, time.Duration) error { return nil }
-
-func (noOwners) Open([]netip.Addr) (time.Duration, bool, error) { return 0, false, nil }

@@ -73,6 +73,7 @@ func TestVirtualClusterFaults(t *testing.T) {
 		{"VIP of the whole network", inCluster("192.0.2.3", "»192.0.2.0"), []string{v + `vips[0].addr: "192.0.2.0/24" is an address of the network as a whole; write one of a host`}},
 		{"VIP of all hosts", inCluster("192.0.2.3", "»192.0.2.255"), []string{v + `vips[0].addr: "192.0.2.255/24" is an address of the network as a whole; write one of a host`}},
 		{"length of a VIP", inCluster("192.0.2.3/24", "»192.0.2.3/33"), []string{v + `vips[0].addr: "192.0.2.3/33" has no length of a prefix behind the slash; write one from 1 to 32`}},
+		{"VIP of one link", inCluster("192.0.2.3/24", "»'fe80::3/64'"), []string{v + `vips[0].addr: "fe80::3" is a link-local address; write a global or unique local one (fd00::/8) of the same network, which hosts can have as their router, too`}},
 		{"VIP of loopback", inCluster("192.0.2.3/24", "»127.0.0.1/8"), []string{v + `vips[0].addr: "127.0.0.1" is a loopback address; write a unicast address that is reached over the network`}},
 		{"VIP without interface", inCluster("{addr: 192.0.2.3/24, interface: ext0}", "»{addr: 192.0.2.3}"), []string{v + "vips[0]: has no interface; add the key"}},
 		{"program", inCluster("", "notify: [»notify]"), []string{v + `notify[0]: "notify" is not an absolute path; begin it with /`}},

@@ -40,6 +40,9 @@ func parseHostPrefix(text string) (p netip.Prefix, problem, remedy string) {
 	host, length, sized := strings.Cut(text, "/")
 	addr, problem, remedy := parseUnicast(host)
 	if problem != "" {
+		if local, err := netip.ParseAddr(host); err == nil && local.Is6() && local.IsLinkLocalUnicast() {
+			remedy = "write a global or unique local one (fd00::/8) of the same network, which hosts can have as their router, too"
+		}
 		return p, problem, remedy
 	}
 	bits := addr.BitLen()

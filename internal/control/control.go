@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,6 +61,8 @@ type Server struct {
 	log   *slog.Logger
 	allow func(peer) error
 	grace time.Duration // how long calls may go on after the end
+	// unread is since when the virtual clusters cannot be read; nil while they can.
+	unread atomic.Pointer[time.Time]
 }
 
 // New returns a Server. It panics when a source is missing: that is a mistake

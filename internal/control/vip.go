@@ -96,10 +96,18 @@ func (s *Server) wholeStatus(ctx context.Context) (Status, error) {
 	}
 	alarms := append(List[Alarm]{}, status.Alarms...)
 	clusters, err := s.virtualClusters(ctx)
-	if err != nil {
+	if err == nil {
+		s.unread.Store(nil)
+	} else {
+		now := time.Now()
+		s.unread.CompareAndSwap(nil, &now)
+		since := now
+		if began := s.unread.Load(); began != nil { // else another call could read them meanwhile
+			since = *began
+		}
 		alarms = append(alarms, Alarm{
 			Severity: SeverityCritical, Subject: "virtual clusters", Text: "cannot be read: " + err.Error(),
-			Hint: "look at the log of the vip process", Since: time.Now(),
+			Hint: "look at the log of the vip process", Since: since,
 		})
 		clusters = nil
 	}

@@ -67,6 +67,19 @@ func TestAlarmsOfVirtualClusters(t *testing.T) {
 	if err != nil || len(list.Alarms) != 2 || list.Alarms[0].Text != "cannot be read: vip.sock: connection refused" || list.Alarms[0].Severity != SeverityCritical {
 		t.Errorf("alarms %+v, %v", list, err)
 	}
+	// It is as old as it is, however often somebody asks, and young when it is back.
+	first := list.Alarms[0].Since
+	if again, err := c.Alarms(t.Context()); err != nil || !again.Alarms[0].Since.Equal(first) {
+		t.Errorf("it began at %v, then at %+v, %v", first, again.Alarms, err)
+	}
+	m.noClusters = nil
+	if _, err := c.Alarms(t.Context()); err != nil {
+		t.Error(err)
+	}
+	m.noClusters = errors.New("vip.sock: connection refused")
+	if back, err := c.Alarms(t.Context()); err != nil || !back.Alarms[0].Since.After(first) {
+		t.Errorf("it is back since %+v, before %v, %v", back.Alarms, first, err)
+	}
 }
 
 func TestParseFail(t *testing.T) {

@@ -59,27 +59,39 @@ func (s *Set) faults(sc *scene, p *place) []Event {
 		}
 	}
 	for _, vip := range p.vips {
-		switch {
-		case s.active && !(found && sc.has(l.index, vip)):
+		if s.active && !(found && sc.has(l.index, vip)) {
 			list = append(list, Event{Kind: VIPGone, Interface: p.parent, Name: p.name, Addr: vip})
-		case !s.active:
-			list = append(list, strays(sc, p, vip)...)
 		}
+		list = append(list, s.lying(sc, p, vip)...)
 	}
 	return list
 }
 
-// strays are where a VIP lies though this machine is backup.
-func strays(sc *scene, p *place, vip netip.Addr) []Event {
+// lying are the addresses of a VIP that should not be: ours on a backup, and those
+// that somebody else put somewhere.
+func (s *Set) lying(sc *scene, p *place, vip netip.Addr) []Event {
 	var list []Event
 	for _, a := range sc.addrs {
 		l, found := sc.indexed(a.index)
 		if !found || l.loopback || a.prefix.Addr() != vip || vip.Is6() && vip.IsLinkLocalUnicast() && l.name != p.name && l.name != p.parent {
 			continue
 		}
-		list = append(list, Event{Kind: VIPFound, Interface: p.parent, Name: l.name, Addr: vip})
+		_, ours := l.owner()
+		switch {
+		case !ours && !s.placed(sc, l, a):
+			list = append(list, Event{Kind: VIPStray, Interface: p.parent, Name: l.name, Addr: vip, Lying: a.prefix})
+		case !s.active:
+			list = append(list, Event{Kind: VIPFound, Interface: p.parent, Name: l.name, Addr: vip})
+		}
 	}
 	return list
+}
+
+// placed says whether an address on a physical interface is there by our doing.
+func (s *Set) placed(sc *scene, l link, a lying) bool {
+	return sc.leased(a) && slices.ContainsFunc(s.places, func(p place) bool {
+		return !p.virtual() && p.name == l.name && slices.Contains(p.vips, a.prefix.Addr())
+	})
 }
 
 // events are what became of one condition in the next.
@@ -97,6 +109,12 @@ func events(before, after condition) []Event {
 	}
 	for _, e := range after.faults {
 		if !slices.ContainsFunc(before.faults, e.same) {
+			list = append(list, e)
+		}
+	}
+	for _, e := range before.faults {
+		if e.Kind == VIPStray && !slices.ContainsFunc(after.faults, e.same) {
+			e.Kind = VIPStrayGone
 			list = append(list, e)
 		}
 	}
@@ -136,7 +154,7 @@ func parentEvents(name string, was, now parentState) []Event {
 
 // same says whether two events tell one fault.
 func (e Event) same(other Event) bool {
-	return e.Kind == other.Kind && e.Interface == other.Interface && e.Name == other.Name && e.Addr == other.Addr
+	return e.Kind == other.Kind && e.Interface == other.Interface && e.Name == other.Name && e.Addr == other.Addr && e.Lying == other.Lying
 }
 
 func sortedNames(c condition) []string {

@@ -25,9 +25,14 @@ const (
 	// VIPGone: a VIP of an active machine was taken away, or its lease ended;
 	// Renew puts it back.
 	VIPGone
-	// VIPFound: a VIP lies on an interface of a backup. Release takes it away,
-	// unless it is the interface's own address, which is never touched.
+	// VIPFound: a VIP lies where a set puts it, though this machine is backup.
+	// Release takes it away.
 	VIPFound
+	// VIPStray: an address that is a VIP's lies where no set put it: somebody else
+	// did, and it is never touched. It stays when the role leaves.
+	VIPStray
+	// VIPStrayGone: it lies there no more.
+	VIPStrayGone
 	// OwnChanged: the own addresses of a physical interface changed from Before
 	// to After.
 	OwnChanged
@@ -35,7 +40,8 @@ const (
 
 var kindWords = map[Kind]string{
 	LinkDown: "link down", LinkUp: "link up", LinkGone: "link gone", LinkRenamed: "link renamed", LinkBack: "link back",
-	MacvlanGone: "macvlan gone", MacvlanUp: "macvlan up", VIPGone: "VIP gone", VIPFound: "VIP found", OwnChanged: "own addresses changed",
+	MacvlanGone: "macvlan gone", MacvlanUp: "macvlan up", VIPGone: "VIP gone", VIPFound: "VIP found",
+	VIPStray: "stray VIP", VIPStrayGone: "stray VIP gone", OwnChanged: "own addresses changed",
 }
 
 // String returns the words for logs.
@@ -49,8 +55,10 @@ type Event struct {
 	// Name is the interface it is about where that is another one: the macvlan,
 	// or the new name.
 	Name string
-	// Addr is the VIP, for VIPGone and VIPFound.
+	// Addr is the VIP, for VIPGone, VIPFound, VIPStray and VIPStrayGone.
 	Addr netip.Addr
+	// Lying is the VIP with the length that it lies there with, for the latter two.
+	Lying netip.Prefix
 	// Before and After are the own addresses, for OwnChanged.
 	Before, After []netip.Prefix
 }

@@ -46,7 +46,9 @@ func words(s *kept, e Event) string {
 		}
 		text += " " + name
 	}
-	if e.Addr.IsValid() {
+	if e.Lying.IsValid() {
+		text += " " + e.Lying.String()
+	} else if e.Addr.IsValid() {
 		text += " " + e.Addr.String()
 	}
 	if e.Kind == OwnChanged {
@@ -129,7 +131,23 @@ func TestWatch(t *testing.T) {
 			[]string{"VIP found ext0 m0 192.0.2.3"}},
 		"VIP added elsewhere on a backup": {true, samplePlan, func(n *nettest.Namespace, _ *kept) error {
 			return n.AddAddr(inside, netip.MustParsePrefix("192.0.2.3/24"))
-		}, []string{"VIP found ext0 int0 192.0.2.3"}},
+		}, []string{"stray VIP ext0 int0 192.0.2.3/24"}},
+		"VIP added to the interface below": {true, samplePlan, func(n *nettest.Namespace, _ *kept) error { return n.AddAddr(outside, vip6) },
+			[]string{"stray VIP ext0 ext0 2001:db8::3/64"}},
+		"VIP added to the interface below while active": {false, samplePlan, func(n *nettest.Namespace, _ *kept) error { return n.AddAddr(outside, single(vip4.Addr())) },
+			[]string{"stray VIP ext0 ext0 192.0.2.3/32"}},
+		"VIP added where ours lies on a backup": {true, barePlan, func(n *nettest.Namespace, _ *kept) error {
+			return n.AddAddr(outside, single(vip4.Addr()))
+		}, []string{"stray VIP ext0 ext0 192.0.2.3/32"}},
+		"VIP added beside ours": {false, barePlan, func(n *nettest.Namespace, _ *kept) error { return n.AddAddr(outside, vip4) },
+			[]string{"stray VIP ext0 ext0 192.0.2.3/24"}},
+		"VIP as we put it, on a backup": {true, barePlan, func(n *nettest.Namespace, s *kept) error {
+			index, err := n.Index(outside)
+			if err != nil {
+				return err
+			}
+			return n.Do(func() error { return lease(index, vip4.Addr(), forever) })
+		}, []string{"VIP found ext0 ext0 192.0.2.3"}},
 		"own address removed": {false, samplePlan, func(n *nettest.Namespace, _ *kept) error {
 			return n.DelAddr(outside, netip.MustParsePrefix("192.0.2.1/24"))
 		},
@@ -164,8 +182,9 @@ func begun(t *testing.T, n *nettest.Namespace, s *kept) <-chan string {
 	t.Helper()
 	must(t, n.AddAddr(inside, netip.MustParsePrefix("192.0.2.3/24")))
 	told := watched(t, s)
-	hear(t, told, "VIP found ext0 int0 192.0.2.3")
+	hear(t, told, "stray VIP ext0 int0 192.0.2.3/24")
 	must(t, n.DelAddr(inside, netip.MustParsePrefix("192.0.2.3/24")))
+	hear(t, told, "stray VIP gone ext0 int0 192.0.2.3/24")
 	other := netip.MustParsePrefix("203.0.113.9/24")
 	must(t, n.AddAddr(outside, other))
 	hear(t, told, "own addresses changed ext0 [192.0.2.1/24 2001:db8::1/64] -> [192.0.2.1/24 203.0.113.9/24 2001:db8::1/64]")

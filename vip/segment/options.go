@@ -20,6 +20,11 @@ type Options struct {
 	// MAC is the source of frames to the group: the virtual MAC, from which
 	// switches learn where it is. nil is the interface's own. What goes to
 	// peers has always the interface's own.
+	//
+	// A machine with a macvlan of the same MAC in private mode hears such frames on
+	// that macvlan alone. keepalived's (2.2.7, use_vmac) is one, and with
+	// vmac_xmit_base it listens on the physical interface: it does not hear us, and
+	// becomes active beside us.
 	MAC net.HardwareAddr
 	// Peers are the other gateways. With any, adverts are sent to each of them
 	// and heard from them alone; with none, the group is used.

@@ -17,6 +17,10 @@ var instanceWords = map[string]func(*configuration, *instance, *statement){
 	"preempt":           func(_ *configuration, v *instance, _ *statement) { v.noPreempt = false },
 	"preempt_delay":     func(c *configuration, v *instance, s *statement) { v.preemptDelay = c.seconds(s) },
 	"use_vmac":          func(_ *configuration, v *instance, _ *statement) { v.mac = true },
+	"vmac_xmit_base": func(c *configuration, _ *instance, s *statement) {
+		c.leave(s, "sluice needs no such thing, but keepalived with it does not hear a node that has its virtual MAC, and becomes active beside it: "+
+			"while nodes of both kinds run, take it out there, or set virtual_mac: off")
+	},
 	"unicast_src_ip": func(c *configuration, v *instance, s *statement) {
 		v.source = c.address(s.at, s.keyword(), s.word(1))
 	},

@@ -72,8 +72,8 @@ func rules(t *testing.T, n *nettest.Namespace, text string) {
 // to it has its name (K3, K5, K15, F21).
 func TestDoctor(t *testing.T) {
 	nettest.Require(t, nettest.Program("nft"))
-	all := newGateways(t, nettest.ClusterOptions{}, strings.Replace(edge, "services:", `    pings: [{interface: ext0, hosts: [192.0.2.254]}]
-services:`, 1))
+	all := newGateways(t, nettest.ClusterOptions{}, with(edge, "services:", `    pings: [{interface: ext0, hosts: [192.0.2.254, "2001:db8:1::254"]}]
+services:`, "vips: [", `vips: [{addr: "2001:db8:1::3/64", interface: ext0}, `))
 	all.start()
 	a, b := all.each[0], all.each[1]
 	all.eventually("both hear each other", func() error {
@@ -93,8 +93,9 @@ services:`, 1))
 	both := all.doctors()
 	for i, d := range both {
 		for subject, pass := range map[string]string{
-			"VIP 192.0.2.3": "", "VIP 10.0.2.3": "", "heartbeat of edge": "is heard and hears this gateway", "ping 1 of edge": "all hosts answer",
-			"virtual MAC on ext0": "the network lets one pass", "virtual MAC on int0": "the network lets one pass", "firewall": "no nftables rule",
+			"VIP 192.0.2.3": "", "VIP 10.0.2.3": "", "VIP 2001:db8:1::3": "", "heartbeat of edge": "is heard and hears this gateway", "ping 1 of edge": "all hosts answer",
+			"virtual MAC on ext0": "the network lets one pass", "virtual MAC on ext0, IPv6": "the network lets one pass",
+			"virtual MAC on int0": "the network lets one pass", "firewall": "no nftables rule",
 			"cluster key": "the same as of the gateways",
 		} {
 			if said := d.about(subject); !strings.HasPrefix(said, "pass|") || strings.Contains(said, "\n") || !strings.Contains(said, pass) {
@@ -116,6 +117,7 @@ services:`, 1))
 	rules(t, all.Ext, "table netdev t {\nchain c {\ntype filter hook ingress device \""+b.Label+"\" priority 0;\nether saddr != "+mac.String()+" drop;\n}\n}\n")
 	rules(t, b.Namespace, "table inet f {\nchain in {\ntype filter hook input priority 0; policy drop;\niifname \"lo\" accept\nct state established accept\nicmp type echo-reply accept\nudp dport 8021 accept\n}\n}\n")
 	must(t, all.Client.AddAddr("eth0", netip.PrefixFrom(all.VIP.V4, 24)))
+	must(t, all.Client.AddAddr("eth0", netip.PrefixFrom(all.VIP.V6, 64)))
 	all.eventually("the backup hears no adverts", func() error {
 		c, err := b.cluster()
 		if err != nil || c.State != control.VIPBackup || len(c.Segments) == 0 || c.Segments[0].ActiveAddr.IsValid() {
@@ -125,7 +127,7 @@ services:`, 1))
 	})
 	both = all.doctors()
 	for subject, text := range map[string]string{
-		"virtual MAC on ext0": "but no other one", "firewall": "drops adverts that come by ext0", "adverts on ext0": "no ipv4 advert of gw-a is heard",
+		"virtual MAC on ext0": "but no other one", "virtual MAC on ext0, IPv6": "but no other one", "VIP 2001:db8:1::3": "have it", "firewall": "drops adverts that come by ext0", "adverts on ext0": "no ipv4 advert of gw-a is heard",
 		"VIP 192.0.2.3": "have it",
 	} {
 		if said := both[1].about(subject); !strings.HasPrefix(said, "fail|") || !strings.Contains(said, text) {
@@ -135,7 +137,9 @@ services:`, 1))
 	if said := both[1].about("firewall"); !strings.Contains(said, "drops flow sync") || strings.Contains(said, "heartbeats") {
 		t.Errorf("with a firewall: %q", said)
 	}
-	if said := both[0].about("VIP 192.0.2.3"); !strings.HasPrefix(said, "fail|") || !strings.Contains(said, "on the network of ext0 has it, too") {
-		t.Errorf("on the active one, beside a second holder: %q", said)
+	for _, vip := range []string{"VIP 192.0.2.3", "VIP 2001:db8:1::3"} {
+		if said := both[0].about(vip); !strings.HasPrefix(said, "fail|") || !strings.Contains(said, "on the network of ext0 has it, too") {
+			t.Errorf("on the active one, beside a second holder: %q", said)
+		}
 	}
 }

@@ -48,6 +48,9 @@ func (k *keepalived) write(v variant) {
 		if v.vmac {
 			fmt.Fprintf(&b, " use_vmac vrrp.%s\n", link)
 		}
+		if v.xmitBase {
+			b.WriteString(" vmac_xmit_base\n")
+		}
 		if v.unicast {
 			own, peer := k.addr(k.ClusterGateway, link, v), k.addr(k.all.Gateways[0], link, v)
 			fmt.Fprintf(&b, " unicast_src_ip %s\n unicast_peer {\n %s\n }\n", own, peer)

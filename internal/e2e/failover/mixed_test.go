@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -20,6 +21,7 @@ type variant struct {
 	version       int
 	family        int
 	vmac, unicast bool   // vmac is theirs
+	xmitBase      bool   // vmac_xmit_base, beside vmac
 	mac           string // ours: off or auto
 	checksum      string
 	local         string // what their IPv6 list begins with
@@ -265,6 +267,31 @@ func TestOtherChecksum(t *testing.T) {
 	must(t, m.ours.cmd.Process.Signal(syscall.SIGHUP))
 	if c := m.active(true, "preempt"); alarmed(c, "checksum") == nil {
 		t.Errorf("there is still an alarm: %v", c.Alarms)
+	}
+}
+
+// F22: keepalived that sends past its virtual interface hears nobody who has its
+// virtual MAC, and everybody else. That it heeds nothing is an alarm.
+func TestXmitBase(t *testing.T) {
+	m := newMixed(t, variant{version: 3, family: 4, vmac: true, xmitBase: true, mac: "auto"})
+	m.theirs.start(m.variant)
+	m.active(false)
+	m.launch(150)
+	m.eventually("ours is not heeded", func() error {
+		c, err := m.ours.cluster()
+		if err != nil {
+			return err
+		}
+		return alarmed(c, "claim_unanswered")
+	})
+	m.active(false)
+	m.variant.mac = "off"
+	m.gateways.settings = m.variant.settings(m.gateways, 150, 100)
+	m.ours.write()
+	must(t, m.ours.cmd.Process.Signal(syscall.SIGHUP))
+	m.active(true, "preempt")
+	if !strings.Contains(m.theirs.said(), "Master received advert from") {
+		t.Error("keepalived did not give way because of our adverts")
 	}
 }
 

@@ -27,6 +27,9 @@ const (
 // WhoHas implements [prober]. The request has no sender address, as one that
 // looks for duplicates (RFC 5227), so that nobody learns anything from it.
 func (system) WhoHas(ctx context.Context, link string, addr netip.Addr) ([]net.HardwareAddr, error) {
+	if addr.Is6() {
+		return whoHas6(ctx, link, addr)
+	}
 	ifc, err := net.InterfaceByName(link)
 	if err != nil {
 		return nil, fmt.Errorf("ask by ARP for %s: %v", addr, err)

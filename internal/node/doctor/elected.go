@@ -109,18 +109,13 @@ func (e *examination) checkNobodysOwn(subject string, v config.VIP) bool {
 // ourMacvlan is an interface on which VIPs lie.
 func ourMacvlan(l links.Link) bool { return l.Kind == "macvlan" && strings.HasPrefix(l.Name, "vip") }
 
-// checkHolders asks the network who has a VIP. IPv6 has no such question that
-// nobody learns from.
+// checkHolders asks the network who has a VIP.
 func (e *examination) checkHolders(ctx context.Context, subject string, c config.VirtualCluster, v config.VIP) {
 	holder, here := e.holder(v.Addr.Addr())
-	if v.IPv6() {
-		e.pass(subject, "%s", holds(holder, here, v))
-		return
-	}
 	bounded, cancel := context.WithTimeout(ctx, whoHasTimeout)
 	defer cancel()
 	answers, err := e.machine.WhoHas(bounded, v.Interface, v.Addr.Addr())
-	virtual := c.MAC(false)
+	virtual := c.MAC(v.IPv6())
 	switch {
 	case err != nil:
 		e.warn(subject, err.Error(), "run doctor as root")

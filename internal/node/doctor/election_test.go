@@ -25,7 +25,7 @@ type election struct {
 	silent       map[netip.Addr]bool // to pings
 	rtt          time.Duration
 	pingErr      error
-	filtered     map[string]bool // interfaces of which only the own MAC passes
+	filtered     map[string]bool // interfaces of which only the own MAC passes, by family
 	strangers    []net.HardwareAddr
 	strangerErr  error
 	macvlanErr   error
@@ -55,8 +55,11 @@ func (f *fake) Ping(_ context.Context, _ string, hosts []netip.Addr) (map[netip.
 	return answers, f.pingErr
 }
 
-func (f *fake) WhoHasFor(_ context.Context, link string, from net.HardwareAddr, _ netip.Addr) ([]net.HardwareAddr, error) {
+func (f *fake) WhoHasFor(_ context.Context, link string, from net.HardwareAddr, addr netip.Addr) ([]net.HardwareAddr, error) {
 	f.strangers = append(f.strangers, from)
+	if addr.Is6() {
+		link += ", IPv6"
+	}
 	if f.filtered[link] || f.strangerErr != nil {
 		return nil, f.strangerErr
 	}
@@ -82,6 +85,7 @@ var (
 	inside  = netip.MustParseAddr("10.0.0.50")
 	beside  = netip.MustParseAddr("169.254.1.0")
 	virtual = net.HardwareAddr{0, 0, 0x5e, 0, 1, 51}
+	six     = net.HardwareAddr{0, 0, 0x5e, 0, 2, 51}
 )
 
 // pair is gw-a, the backup of a pair that elects who has 192.0.2.3 and
@@ -94,8 +98,9 @@ func pair() (*fake, *config.Settings) {
 		Name: "edge", VRID: 51, Member: true, Priority: map[string]int{"gw-a": 100, "gw-b": 200}, OwnPriority: 100,
 		Peers:      []config.Peer{{Node: "gw-b", Priority: 200, Heartbeat: beside}},
 		VirtualMAC: config.VirtualMACAuto, Version: 3, AdvertInterval: 100 * time.Millisecond,
-		Addrs: []config.ClusterAddr{{Interface: "ext0", Addr: netip.MustParseAddr("192.0.2.1"), Peers: []netip.Addr{netip.MustParseAddr("192.0.2.2")}}},
-		Auth:  config.Auth{Mode: config.AuthEnforce, Keys: []config.AuthKey{{ID: 1, File: "/etc/sluice/vrrp.key"}}, Send: 1},
+		Addrs: []config.ClusterAddr{{Interface: "ext0", Addr: netip.MustParseAddr("192.0.2.1"), Peers: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+			{Interface: "ext0", Addr: netip.MustParseAddr("2001:db8::1"), Peers: []netip.Addr{netip.MustParseAddr("2001:db8::2")}}},
+		Auth: config.Auth{Mode: config.AuthEnforce, Keys: []config.AuthKey{{ID: 1, File: "/etc/sluice/vrrp.key"}}, Send: 1},
 		Heartbeat: config.Heartbeat{
 			Interface: "hb0", Addr: netip.MustParseAddr("169.254.1.1"), Port: 8021, FlowSyncPort: 8022,
 			Interval: 50 * time.Millisecond, Timeout: 150 * time.Millisecond,
@@ -113,7 +118,7 @@ func pair() (*fake, *config.Settings) {
 	f.links[1].Addrs = ext
 	f.links = append(f.links, links.Link{Index: 6, Name: "hb0", Addrs: []netip.Prefix{netip.MustParsePrefix("169.254.1.1/31")}})
 	f.cards["hb0"] = card{Up: true, MTU: 1500}
-	f.arp = []net.HardwareAddr{virtual}
+	f.arp, f.ndp = []net.HardwareAddr{virtual}, []net.HardwareAddr{six}
 	maps.Copy(f.sysctls, map[string]string{"net ipv4 conf all arp_ignore": "0", "net ipv4 conf all arp_filter": "0"})
 	f.election = election{
 		own:    map[string][]netip.Prefix{"ext0": ext, "int0": f.links[2].Addrs, "hb0": f.links[5].Addrs},
@@ -138,7 +143,7 @@ func TestHealthyPair(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 	for _, subject := range []string{
-		"VIP 192.0.2.3", "VIP 2001:db8::3", "heartbeat of edge", "ping 1 of edge", "ping 2 of edge", "virtual MAC on ext0",
+		"VIP 192.0.2.3", "VIP 2001:db8::3", "heartbeat of edge", "ping 1 of edge", "ping 2 of edge", "virtual MAC on ext0", "virtual MAC on ext0, IPv6",
 		"adverts on ext0", "firewall", "cluster key", "key 1 of edge", "vip process",
 	} {
 		n := 0
@@ -215,6 +220,14 @@ var electionAilments = []ailment{
 		f.links = append(f.links, links.Link{Index: 9, Name: "vip51-0123abcd", Kind: "macvlan", Parent: 2, Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.3/32")}})
 	}, Fail, "VIP 192.0.2.3", "is here, and 00:00:5e:00:01:33 on the network of ext0 has it, too", "two are active"},
 
+	{"two have the IPv6 VIP", func(f *fake, _ *config.Settings) { f.ndp = []net.HardwareAddr{six, redMAC} },
+		Fail, "VIP 2001:db8::3", "00:00:5e:00:02:33 and 02:00:00:00:00:0c on the network of ext0 have it", "show vips"},
+	{"a stranger has the IPv6 VIP", func(f *fake, _ *config.Settings) { f.ndp = []net.HardwareAddr{virtual} },
+		Fail, "VIP 2001:db8::3", "had by 00:00:5e:00:01:33, which is not the virtual MAC 00:00:5e:00:02:33", "same settings"},
+	{"IPv6 VIP here and there", func(f *fake, _ *config.Settings) {
+		f.links = append(f.links, links.Link{Index: 9, Name: "vip51-0123abcd", Kind: "macvlan", Parent: 2, Addrs: []netip.Prefix{netip.MustParsePrefix("2001:db8::3/128")}})
+	}, Fail, "VIP 2001:db8::3", "is here, and 00:00:5e:00:02:33 on the network of ext0 has it, too", "two are active"},
+
 	{"no heartbeat", edge(func(c *config.VirtualCluster) { c.Heartbeat = config.Heartbeat{} }),
 		Warn, "heartbeat of edge", "there is none", "add heartbeat"},
 	{"heartbeat without interface", func(f *fake, _ *config.Settings) { f.links = f.links[:5] },
@@ -255,6 +268,8 @@ var electionAilments = []ailment{
 
 	{"virtual MAC filtered", func(f *fake, _ *config.Settings) { f.filtered["ext0"] = true },
 		Fail, "virtual MAC on ext0", "192.0.2.2 answers the MAC address of ext0, but no other one", "port security"},
+	{"virtual MAC filtered, IPv6", func(f *fake, _ *config.Settings) { f.filtered["ext0, IPv6"] = true },
+		Fail, "virtual MAC on ext0, IPv6", "2001:db8::2 answers the MAC address of ext0, but no other one", "port security"},
 	{"virtual MAC filtered by VMware", func(f *fake, _ *config.Settings) {
 		f.filtered["ext0"], f.platform = true, platformVMware
 	}, Fail, "virtual MAC on ext0", "something filters; this machine runs on VMware", "forged transmits"},
@@ -280,6 +295,25 @@ var electionAilments = []ailment{
 		Fail, "firewall", "drops heartbeats that come by hb0 (udp dport 8021)", `udp dport 8021 iifname "hb0" accept`},
 	{"flow sync dropped", func(f *fake, _ *config.Settings) { f.rules = closedBut(isL4(112), isL4(17)) },
 		Fail, "firewall", "drops flow sync that come by hb0 (tcp dport 8022)", `tcp dport 8022 iifname "hb0" accept`},
+
+	{"adverts dropped by legacy rules", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p vrrp -j DROP\nCOMMIT\n")}}
+	}, Fail, "legacy iptables", "rule 1 of ip filter INPUT drops adverts that come by ext0", "iptables-legacy -I INPUT -i ext0 -p 112 -j ACCEPT"},
+	{"IPv6 adverts dropped by legacy rules, without nft", func(f *fake, _ *config.Settings) {
+		f.rules = ""
+		f.legacy = []legacyTables{{IPv6: true, Names: []string{"filter"}, Saved: []byte("*filter\n:INPUT DROP [0:0]\nCOMMIT\n")}}
+	}, Fail, "legacy iptables", "the policy of chain ip6 filter INPUT drops adverts that come by ext0", "ip6tables-legacy -I INPUT -i ext0 -p 112 -j ACCEPT"},
+	{"flow sync dropped by legacy rules", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -p tcp -m tcp --dport 8022 -j REJECT\nCOMMIT\n")}}
+	}, Fail, "legacy iptables", "rule 1 of ip filter OUTPUT drops flow sync that leave by hb0 (tcp dport 8022)", "iptables-legacy -I OUTPUT -o hb0 -p tcp --dport 8022 -j ACCEPT"},
+	{"legacy rules that cannot be read", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter", "raw"}, Fault: "iptables-legacy-save is not installed"}}
+	}, Warn, "legacy iptables", "iptables-legacy has tables (filter, raw), which nft does not show: what they drop is not known: iptables-legacy-save is not installed", "iptables-legacy-save, of package iptables"},
+	{"legacy rules that are none", func(f *fake, _ *config.Settings) {
+		f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("what")}}
+	}, Warn, "legacy iptables", "line 1: it is in no table", "see yourself"},
+	{"legacy tables not to be listed", func(f *fake, _ *config.Settings) { f.legacyEr = errors.New("permission denied") },
+		Warn, "legacy iptables", "permission denied", "root"},
 
 	{"no cluster key", func(f *fake, _ *config.Settings) { f.clusterErr = fmt.Errorf("read: %w", fs.ErrNotExist) },
 		Warn, "cluster key", "there is none in /var/lib/sluice", "copy cluster.key"},
@@ -350,6 +384,8 @@ func electionFollows(ailment string, f Finding) bool {
 	switch ailment {
 	case "all hosts silent":
 		return f.Subject == "ping 1 of edge" && strings.Contains(f.Text, "192.0.2.254 does not answer")
+	case "no macvlan", "stranger not allowed":
+		return f.Subject == "virtual MAC on ext0, IPv6"
 	case "node without a vip process":
 		return strings.HasPrefix(f.Subject, "return path")
 	}
@@ -365,10 +401,13 @@ func TestNoElectionAilments(t *testing.T) {
 		},
 		"no virtual MAC": func(f *fake, s *config.Settings) {
 			s.VirtualClusters[0].VirtualMAC = config.VirtualMACOff
-			f.arp, f.macvlanErr = []net.HardwareAddr{redMAC}, errors.New("asked")
+			f.arp, f.ndp, f.macvlanErr = []net.HardwareAddr{redMAC}, []net.HardwareAddr{redMAC}, errors.New("asked")
 		},
 		"keepalived of other routers": func(f *fake, _ *config.Settings) {
 			f.keepaliveds = []keepalived{{PID: 9, Routers: []virtualRouter{{"ext0", 52}, {"spare", 51}}}}
+		},
+		"legacy rules that let all in": func(f *fake, _ *config.Settings) {
+			f.legacy = []legacyTables{{Names: []string{"filter"}, Saved: []byte("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n")}}
 		},
 		"a host of another item": told(func(c *control.VirtualCluster) { c.Pings = c.Pings[:1] }),
 		"alone": func(f *fake, s *config.Settings) {
@@ -407,9 +446,10 @@ func TestPairWithoutNode(t *testing.T) {
 // A gateway that nobody can be asked on says that it does not know.
 func TestNobodyToAsk(t *testing.T) {
 	f, s := pair()
-	f.arp = nil
+	f.arp, f.ndp = nil, nil
 	found := bad(examine(t.Context(), s, f, f))
-	if len(found) != 1 || found[0].Level != Warn || !strings.Contains(found[0].Text, "no neighbour answers ARP") {
+	if len(found) != 2 || found[0].Level != Warn || !strings.Contains(found[0].Text, "no neighbour answers ARP") ||
+		found[1].Level != Warn || !strings.Contains(found[1].Text, "no neighbour answers neighbour discovery") {
 		t.Errorf("%+v", found)
 	}
 	f, s = pair()

@@ -32,6 +32,7 @@ type fake struct {
 	reads    map[netip.AddrPort]error // PROXY headers
 	greeting string
 	arp      []net.HardwareAddr
+	ndp      []net.HardwareAddr
 	arpErr   error
 	rights   process.Status
 	features []loader.Feature
@@ -42,6 +43,8 @@ type fake struct {
 	sysctls  map[string]string
 	rules    string
 	rulesErr error
+	legacy   []legacyTables
+	legacyEr error
 	ports    int
 	portsErr error
 
@@ -84,7 +87,10 @@ func (f *fake) GreetProxy(_ context.Context, to netip.AddrPort) (string, error) 
 	return f.greeting, f.reads[to]
 }
 
-func (f *fake) WhoHas(context.Context, string, netip.Addr) ([]net.HardwareAddr, error) {
+func (f *fake) WhoHas(_ context.Context, _ string, addr netip.Addr) ([]net.HardwareAddr, error) {
+	if addr.Is6() {
+		return f.ndp, f.arpErr
+	}
 	return f.arp, f.arpErr
 }
 
@@ -102,6 +108,8 @@ func (f *fake) Ruleset(context.Context) ([]byte, error) {
 	}
 	return []byte(f.rules), f.rulesErr
 }
+
+func (f *fake) LegacyTables(context.Context) ([]legacyTables, error) { return f.legacy, f.legacyEr }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status, f.nodeErr }
 

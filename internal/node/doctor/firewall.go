@@ -32,6 +32,7 @@ func checkFirewall(ctx context.Context, e *examination) {
 	if len(list) == 0 {
 		return
 	}
+	e.checkLegacy(ctx, list)
 	text, err := e.machine.Ruleset(ctx)
 	if err != nil || text == nil {
 		if len(e.services(config.ModeNAT, config.ModeDSR, config.ModeIPIP, config.ModeGUE)) == 0 && err != nil {
@@ -44,17 +45,23 @@ func checkFirewall(ctx context.Context, e *examination) {
 		e.warn(subject, err.Error(), "see yourself that IP protocol 112 and the ports of heartbeat and flow sync pass: nft list ruleset")
 		return
 	}
+	if !e.checkDropped(subject, list, rules, func(m message) string { return m.rule }) {
+		e.pass(subject, "no nftables rule drops adverts, heartbeats or flow sync for certain")
+	}
+}
+
+// checkDropped finds the messages that rules drop, and says whether there are any.
+// rule words one that lets a message pass.
+func (e *examination) checkDropped(subject string, list []message, rules *nft.Ruleset, rule func(message) string) bool {
 	found := map[string]bool{}
 	for _, m := range list {
 		by, drops := rules.Walk(m.at, m.packet)
 		if text := fmt.Sprintf("%s drops %s", by, m.what); drops && !found[text] {
 			found[text] = true
-			e.fail(subject, text, "add a rule before it: "+m.rule)
+			e.fail(subject, text, "add a rule before it: "+rule(m))
 		}
 	}
-	if len(found) == 0 {
-		e.pass(subject, "no nftables rule drops adverts, heartbeats or flow sync for certain")
-	}
+	return len(found) > 0
 }
 
 // adverts go to a group as whole frames, or to each peer as packets.

@@ -83,7 +83,7 @@ func TestCardTakesTheStranger(t *testing.T) {
 		return slices.ContainsFunc(list, func(n netlink.Neigh) bool { return slices.Equal(n.HardwareAddr, strangerMAC("int0", 51)) })
 	}
 	s.inside(t, func() {
-		socket, err := openStranger("int0", strangerMAC("int0", 51))
+		socket, err := openFrames("int0", strangerMAC("int0", 51), unix.ETH_P_ARP, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestFilteredMAC(t *testing.T) {
 	}}
 	c := settings.VirtualClusters[0]
 	c.Addrs[0].Interface, c.Addrs[0].Peers = "int0", []netip.Addr{netip.MustParseAddr("10.0.0.11")}
-	s.inside(t, func() { e.checkStranger(t.Context(), "virtual MAC on int0", c, "int0") })
+	s.inside(t, func() { e.checkStranger(t.Context(), "virtual MAC on int0", c, "int0", false) })
 	if len(e.findings) != 1 || e.findings[0].Level != Fail || !strings.Contains(e.findings[0].Text, "10.0.0.11 answers the MAC address of int0, but no other one") {
 		t.Errorf("%+v", e.findings)
 	}
@@ -135,7 +135,7 @@ func TestFilteredMAC(t *testing.T) {
 		t.Fatalf("%v: %s", err, said)
 	}
 	e.findings = nil
-	s.inside(t, func() { e.checkStranger(t.Context(), "virtual MAC on int0", c, "int0") })
+	s.inside(t, func() { e.checkStranger(t.Context(), "virtual MAC on int0", c, "int0", false) })
 	if len(e.findings) != 1 || e.findings[0].Level != Pass {
 		t.Errorf("without the filter: %+v", e.findings)
 	}

@@ -42,8 +42,8 @@ type prober interface {
 	// GreetProxy sends an SSH server a PROXY v2 header and returns what it calls
 	// itself; err is [health.ErrNoProxy] where it does not read that.
 	GreetProxy(ctx context.Context, to netip.AddrPort) (server string, err error)
-	// WhoHas asks the network of an interface for an address by ARP and
-	// returns all who answer; it needs CAP_NET_RAW.
+	// WhoHas asks the network of an interface for an address by ARP or neighbour
+	// discovery and returns all who answer; it needs CAP_NET_RAW.
 	WhoHas(ctx context.Context, link string, addr netip.Addr) ([]net.HardwareAddr, error)
 }
 
@@ -61,6 +61,9 @@ type host interface {
 	Sysctl(parts ...string) (string, error)
 	// Ruleset returns the nftables rules as JSON, nil where nft is missing.
 	Ruleset(ctx context.Context) ([]byte, error)
+	// LegacyTables returns the rules of x_tables, the kernel's older filter, which
+	// nft does not show; none for a family without tables.
+	LegacyTables(ctx context.Context) ([]legacyTables, error)
 	CPUs() int
 	// SourcePorts returns how many ports there are for flows to one backend
 	// from one address.
@@ -93,6 +96,15 @@ type gateway interface {
 	Keepalived() ([]keepalived, error)
 	// Now is the wall's clock.
 	Now() time.Time
+}
+
+// legacyTables are those of one family.
+type legacyTables struct {
+	IPv6  bool
+	Names []string
+	// Saved is what iptables-save prints of them; Fault says why it could not be had.
+	Saved []byte
+	Fault string
 }
 
 // pong is how a host answered.

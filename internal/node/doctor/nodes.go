@@ -47,7 +47,7 @@ func (e *examination) checkHolder(ctx context.Context, vip netip.Addr) {
 		return
 	}
 	near, found := e.find(func(p netip.Prefix) bool { return p.Contains(vip) && p.Addr() != vip })
-	if !found || vip.Is6() {
+	if !found {
 		e.pass(subject, "is no address of an interface here: this node takes what the one that has it sends on")
 		return
 	}

@@ -84,6 +84,14 @@ func TestNodeAilments(t *testing.T) {
 	for _, a := range []ailment{
 		{"nobody has it", func(f *fake, _ *config.Settings) { without(f); f.arp = nil },
 			Fail, "VIP 192.0.2.3", "nobody on the network of ext0 has it", "ip address add 192.0.2.3/32 dev ext0"},
+		{"several have one of IPv6", func(f *fake, s *config.Settings) {
+			without(f)
+			six := netip.MustParseAddrPort("[2001:db8::3]:22")
+			s.Services[0].Listen = six
+			f.ways[six.Addr()] = way{Link: "lo"}
+			f.links[1].Addrs = append(f.links[1].Addrs, netip.MustParsePrefix("2001:db8::1/64"))
+			f.ndp = []net.HardwareAddr{otherMAC, redMAC}
+		}, Fail, "VIP 2001:db8::3", "2 machines on the network of ext0", "leave it on one"},
 		{"several have it", func(f *fake, _ *config.Settings) { without(f); f.arp = append(f.arp, redMAC) },
 			Fail, "VIP 192.0.2.3", "2 machines on the network of ext0", "leave it on one"},
 		{"ARP fails", func(f *fake, _ *config.Settings) { without(f); f.arpErr = errors.New("link is gone") },

@@ -28,7 +28,10 @@ func (system) Now() time.Time { return time.Now() }
 // WhoHasFor implements [gateway]. The interface takes frames for the address as
 // long as the socket is open, which is what it does for a macvlan's.
 func (system) WhoHasFor(ctx context.Context, link string, from net.HardwareAddr, addr netip.Addr) ([]net.HardwareAddr, error) {
-	socket, err := openStranger(link, from)
+	if addr.Is6() {
+		return whoHasFor6(ctx, link, from, addr)
+	}
+	socket, err := openFrames(link, from, unix.ETH_P_ARP, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask by ARP for %s from %s: %w", addr, from, err)
 	}
@@ -56,9 +59,10 @@ func (system) WhoHasFor(ctx context.Context, link string, from net.HardwareAddr,
 	}
 }
 
-// openStranger returns a socket for ARP packets of an interface with their
-// Ethernet headers, to another address than the interface's, too.
-func openStranger(link string, mac net.HardwareAddr) (*os.File, error) {
+// openFrames returns a socket for an interface's packets of a protocol that pass a
+// filter, nil for all, with their Ethernet headers; to another MAC address than the
+// interface's, too.
+func openFrames(link string, mac net.HardwareAddr, protocol uint16, filter []unix.SockFilter) (*os.File, error) {
 	ifc, err := net.InterfaceByName(link)
 	if err != nil {
 		return nil, err
@@ -69,14 +73,18 @@ func openStranger(link string, mac net.HardwareAddr) (*os.File, error) {
 	}
 	member := unix.PacketMreq{Ifindex: int32(ifc.Index), Type: unix.PACKET_MR_UNICAST, Alen: 6}
 	copy(member.Address[:], mac)
-	if err = unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &member); err == nil {
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: bigEndian(unix.ETH_P_ARP), Ifindex: ifc.Index})
+	err = unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &member)
+	if err == nil && len(filter) > 0 { // before anything can come
+		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	}
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: bigEndian(protocol), Ifindex: ifc.Index})
 	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	return os.NewFile(uintptr(fd), "arp"), nil
+	return os.NewFile(uintptr(fd), "frames"), nil
 }
 
 // strangerFrame asks everybody for an address.

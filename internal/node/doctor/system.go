@@ -100,13 +100,22 @@ const (
 
 // Ruleset implements [host].
 func (system) Ruleset(ctx context.Context) ([]byte, error) {
-	program, found := findNFT()
+	program, found := findProgram("nft")
 	if !found {
 		return nil, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, rulesetTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(bounded, program, "-j", "list", "ruleset")
+	text, err := printed(bounded, program, "-j", "list", "ruleset")
+	if err != nil {
+		return nil, fmt.Errorf("list nftables rules: %v", err)
+	}
+	return text, nil
+}
+
+// printed is what a program prints about the rules of this network namespace.
+func printed(ctx context.Context, program string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
 	out := &boundedBuffer{left: maxRuleset}
 	said := &boundedBuffer{left: 4096}
 	cmd.Stdout, cmd.Stderr = out, said
@@ -114,15 +123,15 @@ func (system) Ruleset(ctx context.Context) ([]byte, error) {
 	// namespace of the thread that forks it: this one's.
 	if err := cmd.Run(); err != nil {
 		reason, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n")
-		return nil, fmt.Errorf("list nftables rules: %v: %s", err, reason)
+		return nil, fmt.Errorf("%v: %s", err, reason)
 	}
 	return out.Bytes(), nil
 }
 
-// findNFT looks where administrators' programs are, too: they are not in
+// findProgram looks where administrators' programs are, too: they are not in
 // everybody's PATH.
-func findNFT() (string, bool) {
-	for _, name := range []string{"nft", "/usr/sbin/nft", "/sbin/nft"} {
+func findProgram(name string) (string, bool) {
+	for _, name := range []string{name, "/usr/sbin/" + name, "/sbin/" + name} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, true
 		}

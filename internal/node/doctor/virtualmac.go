@@ -17,23 +17,32 @@ import (
 // interface's pass the network, both ways: hypervisors and switches may filter
 // them.
 func checkVirtualMACs(ctx context.Context, e *examination) {
-	seen := map[string]bool{}
+	type place struct {
+		link string
+		six  bool
+	}
+	seen := map[place]bool{}
 	for _, c := range e.clusters() {
 		for _, v := range c.VIPs {
-			if c.MAC(v.IPv6()) == nil || seen[v.Interface] {
+			at := place{v.Interface, v.IPv6()}
+			if c.MAC(at.six) == nil || seen[at] {
 				continue
 			}
-			seen[v.Interface] = true
+			seen[at] = true
 			if _, found := e.named(v.Interface); !found {
 				continue // said by checkElectedVIPs
 			}
 			subject := "virtual MAC on " + v.Interface
-			e.checkQuietAll(subject)
+			if at.six {
+				subject += ", IPv6"
+			} else {
+				e.checkQuietAll(subject)
+			}
 			if err := e.machine.Macvlan(v.Interface); err != nil {
 				e.fail(subject, err.Error(), "run doctor as root; else take the interface out of bridge or bond, or use virtual_mac: off")
 				continue
 			}
-			e.checkStranger(ctx, subject, c, v.Interface)
+			e.checkStranger(ctx, subject, c, v.Interface, at.six)
 		}
 	}
 }
@@ -62,20 +71,22 @@ func strangerMAC(link string, vrid int) net.HardwareAddr {
 	return net.HardwareAddr(append([]byte{0x02, 0x5e}, h.Sum(nil)...))
 }
 
-// checkStranger asks a neighbour by ARP, first as this machine and then as a
-// stranger. The questions have no sender, so nobody learns from them (RFC 5227).
-func (e *examination) checkStranger(ctx context.Context, subject string, c config.VirtualCluster, link string) {
+// checkStranger asks a neighbour by ARP or neighbour discovery, first as this machine
+// and then as a stranger. Nobody learns from the questions of ARP, which have no
+// sender (RFC 5227), and nothing wrong from the others.
+func (e *examination) checkStranger(ctx context.Context, subject string, c config.VirtualCluster, link string, six bool) {
 	platform := e.machine.Platform()
-	neighbour, found, err := e.anyNeighbour(ctx, c, link)
+	by := map[bool]string{false: "ARP", true: "neighbour discovery"}[six]
+	neighbour, found, err := e.anyNeighbour(ctx, c, link, six)
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		e.warn(subject, "whether frames from it pass is not known: asking by ARP needs CAP_NET_RAW", "run doctor as root")
+		e.warn(subject, fmt.Sprintf("whether frames from it pass is not known: asking by %s needs CAP_NET_RAW", by), "run doctor as root")
 		return
 	case err != nil:
 		e.warn(subject, err.Error(), "run doctor as root")
 		return
 	case !found:
-		e.warn(subject, "whether frames from it pass is not known: no neighbour answers ARP"+on(platform), "run doctor again while the other gateway or a router is up; "+allow(platform))
+		e.warn(subject, fmt.Sprintf("whether frames from it pass is not known: no neighbour answers %s%s", by, on(platform)), "run doctor again while the other gateway or a router is up; "+allow(platform))
 		return
 	}
 	for range 2 { // one may be lost
@@ -99,9 +110,9 @@ func on(platform string) string {
 	return "; this machine runs on " + platform
 }
 
-// anyNeighbour is one that answers this machine by ARP.
-func (e *examination) anyNeighbour(ctx context.Context, c config.VirtualCluster, link string) (addr netip.Addr, found bool, err error) {
-	for _, addr := range e.neighbours(c, link) {
+// anyNeighbour is one that answers this machine.
+func (e *examination) anyNeighbour(ctx context.Context, c config.VirtualCluster, link string, six bool) (addr netip.Addr, found bool, err error) {
+	for _, addr := range e.neighbours(c, link, six) {
 		bounded, cancel := context.WithTimeout(ctx, whoHasTimeout)
 		answers, err := e.machine.WhoHas(bounded, link, addr)
 		cancel()
@@ -118,9 +129,9 @@ func (e *examination) whoHasFor(ctx context.Context, link string, from net.Hardw
 	return e.machine.WhoHasFor(bounded, link, from, addr)
 }
 
-// neighbours are IPv4 addresses that somebody else on the network of an interface
-// should have: the other gateways', what is pinged there, the default router.
-func (e *examination) neighbours(c config.VirtualCluster, link string) []netip.Addr {
+// neighbours are addresses of a family that somebody else on the network of an
+// interface should have: the other gateways', what is pinged there, the default router.
+func (e *examination) neighbours(c config.VirtualCluster, link string, six bool) []netip.Addr {
 	var list []netip.Addr
 	for _, a := range c.Addrs {
 		if a.Interface == link {
@@ -132,12 +143,16 @@ func (e *examination) neighbours(c config.VirtualCluster, link string) []netip.A
 			list = append(list, p.Hosts...)
 		}
 	}
-	if w, found, err := e.machine.Way(netip.AddrFrom4([4]byte{1})); err == nil && found && w.Link == link {
+	far := netip.AddrFrom4([4]byte{1})
+	if six {
+		far = netip.AddrFrom16([16]byte{0x20}) // in 2000::/3, which the world has
+	}
+	if w, found, err := e.machine.Way(far); err == nil && found && w.Link == link {
 		list = append(list, w.Gateway)
 	}
 	l, _ := e.named(link)
 	near := func(addr netip.Addr) bool {
 		return slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Contains(addr) && p.Addr() != addr })
 	}
-	return slices.DeleteFunc(list, func(addr netip.Addr) bool { return !addr.Is4() || !near(addr) })
+	return slices.DeleteFunc(list, func(addr netip.Addr) bool { return !addr.IsValid() || addr.Is6() != six || !near(addr) })
 }

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"net/rpc"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ func Run(ctx context.Context, b process.VIPBoot, log *slog.Logger, ready func())
 	}
 	words := &owners{pins: b.Pins}
 	defer words.close()
-	d, err := vip.New(vip.Options{Owners: words, Directory: b.State, Start: process.StartPlain, Log: log})
+	d, err := vip.New(vip.Options{Owners: words, Directory: b.State, Runtime: filepath.Dir(b.Socket), Start: process.StartPlain, Log: log})
 	if err != nil {
 		return err
 	}

@@ -296,6 +296,9 @@ func TestEnds(t *testing.T) {
 	}
 	r.start() // by the plan that was left
 	r.until("active", func() bool { return r.state() == "active" && r.has() })
+	if s, err := r.client.Status(t.Context()); err != nil || s.Clusters[0].Cause != string(election.CauseAdopted) {
+		t.Errorf("it did not go on where the other one stopped: %+v, %v", s, err)
+	}
 	if err := r.signal(syscall.SIGINT); err != nil || r.has() {
 		t.Errorf("for good: %v, VIP %t", err, r.has())
 	}

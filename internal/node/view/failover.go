@@ -75,6 +75,7 @@ func pingItem(p vip.PingStatus) control.PingItem {
 // alarmSeverity names what is worse than a warning.
 var alarmSeverity = map[string]string{
 	"two_active": "critical", "isolated": "critical", "fault": "critical", "adverts": "critical",
+	"stray_vip": "critical",
 }
 
 // alarmHints say what to do.
@@ -90,13 +91,14 @@ var alarmHints = map[string]string{
 	"clock":             "set the clocks of all gateways (NTP)",
 	"two_active":        "look at the links between the gateways; it ends by itself once one of them works",
 	"isolated":          "look at this machine's cables and switch ports",
-	"claim_unanswered":  "look at the log of the active gateway",
+	"claim_unanswered":  "look at the log of the active gateway; if it is keepalived, take vmac_xmit_base out, or set virtual_mac: off",
 	"ping":              "look at the hosts and the way there",
 	"fault":             "put right what the text says; \"sluice doctor\" tells more",
 	"link":              "look at cable and switch port",
 	"settings_differ":   "apply the same settings on all gateways",
 	"adverts":           "look at the interface",
 	"history":           "look at node.data_dir",
+	"stray_vip":         "take it off (ip address del ADDRESS dev INTERFACE), and out of what put it there: the network's configuration, keepalived, a script",
 }
 
 // History is what changed; of one cluster, or with "" of all.

@@ -99,7 +99,7 @@ func TestVirtualClusters(t *testing.T) {
 // Every alarm that vip can raise has a hint, and every hint is for one of them.
 func TestAlarmHints(t *testing.T) {
 	raised := map[string]bool{}
-	for file, pattern := range map[string]string{"election/alarm.go": `raise\("([a-z_]+)"`, "status.go": `AlarmStatus\{"([a-z_]+)"`} {
+	for file, pattern := range map[string]string{"election/alarm.go": `raise\("([a-z_]+)"`, "alarms.go": `up\("([a-z_]+)"`} {
 		text, err := os.ReadFile(filepath.Join("../../../vip", file))
 		if err != nil {
 			t.Fatal(err)

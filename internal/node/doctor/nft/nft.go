@@ -1,5 +1,5 @@
-// Package nft reads what `nft -j list ruleset` prints, as far as it tells
-// which destination a rule is about.
+// Package nft reads what `nft -j list ruleset` prints, and iptables-save, as far as
+// it tells which destination a rule is about and what becomes of a packet.
 package nft
 
 import (
