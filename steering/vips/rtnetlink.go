@@ -27,9 +27,22 @@ const (
 // rtnetlink is the kernel of the calling thread's network namespace.
 type rtnetlink struct{}
 
+// dumps is how often a list is asked for that changed while it was read.
+const dumps = 20
+
+// whole returns a list of the kernel's in which nothing is missing.
+func whole[T any](list func() ([]T, error)) (got []T, err error) {
+	for range dumps {
+		if got, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return got, err
+}
+
 // held implements kernel.
 func (rtnetlink) held() (map[netip.Addr]bool, error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %v", err)
 	}
@@ -37,7 +50,7 @@ func (rtnetlink) held() (map[netip.Addr]bool, error) {
 	for _, l := range links {
 		up[l.Attrs().Index] = l.Attrs().Flags&net.FlagUp != 0 && l.Attrs().Flags&net.FlagLoopback == 0
 	}
-	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %v", err)
 	}
@@ -55,7 +68,9 @@ func (rtnetlink) routes() ([]netip.Addr, error) {
 	filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Protocol: protocol}
 	var list []netip.Addr
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		routes, err := netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		routes, err := whole(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		})
 		if err != nil && !(family == unix.AF_INET6 && errors.Is(err, unix.EAFNOSUPPORT)) {
 			return nil, fmt.Errorf("list routes: %v", err)
 		}
