@@ -280,6 +280,7 @@ func (c *cluster) alarms(now time.Duration) []AlarmStatus {
 			list = append(list, AlarmStatus{"clock", l.at.Interface, "the clocks of this gateway and of the active one differ by more than the replay window", time.Now()})
 		}
 	}
+	list = append(list, c.beats.clockAlarms()...)
 	if c.beats.unproven > 0 {
 		list = append(list, AlarmStatus{"heartbeat_refused", "", "heartbeats come that are not signed with our key", time.Now()})
 	}
