@@ -60,7 +60,7 @@ func playDaemon(dir string) error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	r := &Remote{d: d, wall: wall, cancel: cancel, begin: make(chan struct{})}
+	r := &Remote{d: d, wall: wall, words: words, cancel: cancel, begin: make(chan struct{})}
 	calls := rpc.NewServer()
 	if err := calls.RegisterName("D", r); err != nil {
 		return err
@@ -94,6 +94,7 @@ func hurry() error {
 type Remote struct {
 	d      *Daemon
 	wall   *shifted
+	words  *words
 	cancel context.CancelFunc
 	begin  chan struct{}
 	leave  atomic.Bool
@@ -124,6 +125,9 @@ func (r *Remote) Apply(p Plan, _ *int) error {
 
 // Step sets the clock on.
 func (r *Remote) Step(d time.Duration, _ *int) error { r.wall.ahead.Add(int64(d)); return nil }
+
+// Words makes the owner words odd.
+func (r *Remote) Words(o Odd, _ *int) error { r.words.be(o); return nil }
 
 // Health is SetHealth.
 func (r *Remote) Health(h Health, _ *int) error { r.d.SetHealth(h); return nil }
