@@ -79,6 +79,7 @@ func (c *cluster) look(now time.Duration) []sign {
 			up("clock", at, "the clocks of this gateway and of the active one differ by more than the replay window")
 		}
 	}
+	list = append(list, c.beats.clockSigns()...)
 	if c.beats.unproven > 0 {
 		up("heartbeat_refused", "", "heartbeats come that are not signed with our key")
 	}

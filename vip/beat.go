@@ -16,6 +16,7 @@ type beats struct {
 	c       *cluster
 	keys    *auth.Keys
 	signer  *auth.Signer
+	clocks  *auth.Witnesses
 	boot    heartbeat.Boot
 	own     netip.Addr
 	vips    heartbeat.VIPHash
@@ -61,6 +62,7 @@ func newBeats(c *cluster) (*beats, error) {
 		return nil, fmt.Errorf("heartbeat: %v", err)
 	}
 	b.signer = auth.NewSigner(b.keys, c.d.clock)
+	b.clocks = auth.NewWitnesses(c.d.clock, auth.DefaultWindow(p.AdvertInterval))
 	return b, nil
 }
 
@@ -186,6 +188,7 @@ func (b *beats) judge(now time.Duration, d segment.Datagram) {
 			return
 		}
 		b.in++
+		b.witness(p, &m, heartbeat.Clock(d.Payload))
 		b.c.machine.Heartbeat(now, i, b.told(p, &m))
 		return
 	}

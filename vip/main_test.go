@@ -50,13 +50,17 @@ func playDaemon(dir string) error {
 	if err != nil {
 		return err
 	}
-	d, err := New(Options{Owners: words, Directory: dir, Runtime: dir, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	wall, err := openClock()
+	if err != nil {
+		return err
+	}
+	d, err := New(Options{Owners: words, Directory: dir, Runtime: dir, Wall: wall.now, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	r := &Remote{d: d, cancel: cancel, begin: make(chan struct{})}
+	r := &Remote{d: d, wall: wall, words: words, cancel: cancel, begin: make(chan struct{})}
 	calls := rpc.NewServer()
 	if err := calls.RegisterName("D", r); err != nil {
 		return err
@@ -89,6 +93,8 @@ func hurry() error {
 // Remote are the methods of a daemon, for a test in another process.
 type Remote struct {
 	d      *Daemon
+	wall   *shifted
+	words  *words
 	cancel context.CancelFunc
 	begin  chan struct{}
 	leave  atomic.Bool
@@ -116,6 +122,12 @@ func (r *Remote) Apply(p Plan, _ *int) error {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// Step sets the clock on.
+func (r *Remote) Step(d time.Duration, _ *int) error { r.wall.ahead.Add(int64(d)); return nil }
+
+// Words makes the owner words odd.
+func (r *Remote) Words(o Odd, _ *int) error { r.words.be(o); return nil }
 
 // Health is SetHealth.
 func (r *Remote) Health(h Health, _ *int) error { r.d.SetHealth(h); return nil }

@@ -32,6 +32,8 @@ type part struct {
 	t   *testing.T
 	gw  *nettest.ClusterGateway
 	dir string
+	// ahead is how far the machine's clock is ahead where a daemon starts.
+	ahead time.Duration
 	*child
 }
 
@@ -87,6 +89,7 @@ func (p *part) spawn() *child {
 	must(p.t, err)
 	ours, out, err := os.Pipe()
 	must(p.t, err)
+	c.cmd.Env = append(os.Environ(), aheadVar+"="+p.ahead.String())
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = in, out, log
 	must(p.t, c.cmd.Start())
 	_, _ = in.Close(), out.Close()
@@ -175,6 +178,13 @@ func (p *part) finish() {
 	if p.t.Failed() {
 		p.t.Logf("%s said:\n%s", p.gw.Label, text)
 	}
+}
+
+// step sets the machine's clock on, without the daemon's doing.
+func (p *part) step(d time.Duration) {
+	p.t.Helper()
+	p.ahead += d
+	p.call("Step", d, new(int))
 }
 
 func (p *part) status() ClusterStatus {

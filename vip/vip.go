@@ -63,6 +63,8 @@ type Options struct {
 	Log *slog.Logger
 	// Now is CLOCK_MONOTONIC; nil reads the machine's.
 	Now func() time.Duration
+	// Wall is the machine's clock, by which adverts are signed; nil reads it.
+	Wall func() time.Time
 }
 
 // Daemon runs the virtual clusters of one gateway. Its methods may be called from
@@ -96,6 +98,9 @@ func New(o Options) (*Daemon, error) {
 	if o.Now == nil {
 		o.Now = Monotonic
 	}
+	if o.Wall == nil {
+		o.Wall = time.Now
+	}
 	if o.Start == nil {
 		o.Start = (*exec.Cmd).Start
 	}
@@ -108,7 +113,7 @@ func New(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	return &Daemon{
-		Options: o, host: host, clock: auth.SystemClock(), history: history,
+		Options: o, host: host, clock: auth.NewClock(o.Wall, o.Now), history: history,
 		clusters: map[string]*cluster{}, nodeGone: o.Now(),
 		kept: openWordFile(o.Runtime, o.Now, o.Log),
 	}, nil

@@ -3,9 +3,12 @@ package vip
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +21,22 @@ type words struct {
 
 	mu  sync.Mutex
 	now map[netip.Addr]word
+	odd Odd
+}
+
+// Odd is how words are other than was written.
+type Odd struct {
+	// Left is for how long open ones are still found open, 0 for as it was written.
+	Left time.Duration
+	// Unknown has none, as of settings that the dataplane has and the daemon has not
+	// yet; not valid for none.
+	Unknown netip.Addr
+}
+
+func (w *words) be(o Odd) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.odd = o
 }
 
 type word struct {
@@ -58,13 +77,18 @@ func (w *words) put(one written) {
 func (w *words) Set(vips []netip.Addr, active bool, until time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var unknown error
+	if slices.Contains(vips, w.odd.Unknown) {
+		unknown = fmt.Errorf("VIP %s: %w", w.odd.Unknown, ErrNoWord)
+		vips = slices.DeleteFunc(slices.Clone(vips), func(a netip.Addr) bool { return a == w.odd.Unknown })
+	}
 	one := written{Monotonic(), vips, active, until}
 	w.put(one)
 	text, err := json.Marshal(one)
 	if err == nil {
 		_, err = w.file.Write(append(text, '\n'))
 	}
-	return err
+	return errors.Join(unknown, err)
 }
 
 // Open implements [Owners].
@@ -74,10 +98,16 @@ func (w *words) Open(vips []netip.Addr) (until time.Duration, open bool, err err
 	open = len(vips) > 0
 	for _, v := range vips {
 		one := w.now[v]
+		if w.odd.Left != 0 && one.active {
+			one.until = Monotonic() + w.odd.Left
+		}
 		open = open && one.active && (one.until == 0 || one.until > Monotonic())
 		if until == 0 || one.until < until {
 			until = one.until
 		}
+	}
+	if w.odd.Left < 0 {
+		open = true // as it was before it was asked
 	}
 	return until, open, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -257,4 +258,26 @@ func sendRaw(t *testing.T, ns *nettest.Namespace, frame []byte) {
 	must(t, err)
 	host := openHost(t, ns)
 	must(t, host.sender.Send(index, frame))
+}
+
+// IPv6 goes away between Prepare and Take: that is an error that names the VIP and
+// what to look at, IPv4 works, and all is well again with the next try once it is back.
+func TestTakeWithoutIPv6(t *testing.T) {
+	n := gateway(t)
+	s := keep(t, n, samplePlan())
+	s.do(s.Prepare)
+	must(t, n.SetSysctl("net/ipv6/conf/all/disable_ipv6", "1"))
+	err := n.Do(s.Take)
+	if err == nil || !strings.Contains(err.Error(), vip6.Addr().String()) || !strings.Contains(err.Error(), "is IPv6 disabled there?") {
+		t.Errorf("take: %v", err)
+	}
+	if sc := see(t, n); !hasAnywhere(sc, vip4.Addr()) || hasAnywhere(sc, vip6.Addr()) {
+		t.Errorf("it has %v", sc.addrs)
+	}
+	s.do(s.Release)
+	must(t, n.SetSysctl("net/ipv6/conf/all/disable_ipv6", "0"))
+	s.do(s.Prepare, s.Take)
+	if !s.held() {
+		t.Error("not held once IPv6 is back")
+	}
 }

@@ -113,7 +113,8 @@ func (s Sequence) Since(o Sequence) time.Duration {
 	return time.Duration(ticks>>16)*time.Second + time.Duration(ticks&0xffff)*time.Second>>16
 }
 
-// sequenceOf reads the sequence of a whole trailer.
-func sequenceOf(trailer []byte) Sequence {
+// SequenceOf reads the sequence of a whole trailer, which is the sender's clock when
+// it signed; it means something after [Keys.Check] found the trailer [OK].
+func SequenceOf(trailer []byte) Sequence {
 	return Sequence(binary.BigEndian.Uint64(trailer[atSequence:]))
 }

@@ -25,12 +25,6 @@ func NewClock(wall func() time.Time, elapsed func() time.Duration) *Clock {
 	return c
 }
 
-// SystemClock is the machine's clock, anchored now.
-func SystemClock() *Clock {
-	start := time.Now()
-	return NewClock(time.Now, func() time.Duration { return time.Since(start) })
-}
-
 // Steady is the steady time.
 func (c *Clock) Steady() time.Time {
 	c.mu.Lock()
@@ -45,10 +39,9 @@ func (c *Clock) Wall() time.Time { return c.wall().Round(0) }
 // stepped since the anchor, or how long a virtual machine was stopped.
 func (c *Clock) Drift() time.Duration { return c.Wall().Sub(c.Steady()) }
 
-// Reanchor sets the steady time to the wall's. Do this only where a wrong start is to be forgiven: on a
-// backup whose [Clock.Drift] has stayed beyond the window, so that what it sends
-// as active will be fresh for others. Never do it on an active: a jump forward
-// makes its adverts stale for those whose clocks did not jump.
+// Reanchor sets the steady time to the wall's. Do this only where [Witnesses] say so:
+// whoever can set this machine's clock must not be able to make old messages fresh,
+// and a jump makes our own messages stale for those whose clocks did not jump.
 func (c *Clock) Reanchor() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

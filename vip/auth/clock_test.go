@@ -104,17 +104,6 @@ func TestStoppedMachine(t *testing.T) {
 	}
 }
 
-func TestSystemClock(t *testing.T) {
-	c := auth.SystemClock()
-	before := c.Steady()
-	if d := time.Since(before); d < -time.Minute || d > time.Minute {
-		t.Errorf("steady time differs from the machine's by %v", d)
-	}
-	if after := c.Steady(); after.Before(before) {
-		t.Errorf("went back from %v to %v", before, after)
-	}
-}
-
 // Senders that follow their wall clocks are understood again within a window
 // after both clocks were set wrong and right again, and meanwhile it is known
 // that they live. Nothing from before breaks in on them.

@@ -62,7 +62,7 @@ func (v *Verifier) Verify(from netip.Addr, trailer, pseudo []byte, parts ...[]by
 	}
 	r := Result{Verdict: verdict, KeyID: trailer[atKey]}
 	if verdict == OK {
-		v.judge(&r, from, sequenceOf(trailer))
+		v.judge(&r, from, SequenceOf(trailer))
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package election
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestSchedules(t *testing.T) {
 func (w *world) mishap() {
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	other := w.nodes[(n.id+1)%len(w.nodes)]
-	switch w.rng.IntN(11) {
+	switch w.rng.IntN(16) {
 	case 0:
 		w.powerOff(n.id)
 	case 1:
@@ -86,6 +87,28 @@ func (w *world) mishap() {
 			w.note("%d is killed, open %v", n.id, n.open())
 			w.restart(n)
 		}
+	case 11: // the kernel keeps everybody's work on addresses waiting
+		for _, n := range w.nodes {
+			n.takes, n.leaves = 400*time.Millisecond, 150*time.Millisecond
+		}
+		w.note("work on addresses is slow")
+	case 12:
+		n.takeFails = true
+		w.note("%d cannot take the VIPs", n.id)
+	case 13:
+		if !n.dead && !n.frozen && !n.busy {
+			n.adoptFails, n.adopts = w.rng.IntN(2) == 0, 400*time.Millisecond
+			w.note("%d is killed, open %v; going on from there fails: %v", n.id, n.open(), n.adoptFails)
+			w.restart(n)
+		}
+	case 14:
+		if !w.beatCut() {
+			n.mute = true
+			w.note("%d cannot send adverts", n.id)
+		}
+	case 15:
+		n.stopIn = 1 + w.rng.IntN(8)
+		w.note("%d is to be stopped after %d effects", n.id, n.stopIn)
 	case 10:
 		if !n.dead && !n.frozen {
 			err := n.m.Order(w.now, Order(1+w.rng.IntN(2)), 0)
@@ -108,17 +131,39 @@ func (w *world) restart(n *simNode) {
 			return
 		}
 		n.frozen = false
+		n.simLoop.reset()
 		n.m = New(n.cfg)
 		n.m.Remember(term)
-		if n.open() {
-			n.m.Adopt(w.now, n.wordUntil, n.localNow())
-		} else {
+		if !n.open() {
 			n.wordOpen = false
 			n.m.Local(w.now, n.localNow())
+			n.run()
+			n.tick(generation)
+			return
 		}
-		n.run()
-		n.tick(generation)
+		n.busy = true // and its sockets are not open
+		n.soon(w.upTo(n.adopts), func() {
+			n.busy, n.inbox = false, nil
+			n.adopt()
+			n.run()
+			n.tick(generation)
+		})
 	})
+}
+
+// adopt goes on from where a predecessor stopped, or closes what it left open.
+func (n *simNode) adopt() {
+	switch {
+	case n.adoptFails:
+		n.cannot(errors.New("the VIPs are not as they were"), time.Second)
+	case !n.open():
+		n.cannot(errors.New("its owner words closed meanwhile"), time.Second)
+	default:
+		n.m.Adopt(n.w.now, n.wordUntil, n.localNow())
+		return
+	}
+	n.wordOpen = false
+	n.m.Local(n.w.now, n.localNow())
 }
 
 func (w *world) lanCut() bool {
@@ -137,7 +182,7 @@ func (w *world) anyCut(is func(way int) bool) bool {
 
 func (w *world) anyLinkDown() bool {
 	for _, n := range w.nodes {
-		if len(n.linkDown) > 0 {
+		if len(n.linkDown) > 0 || n.mute {
 			return true
 		}
 	}
@@ -148,6 +193,7 @@ func (w *world) recover() {
 	w.heal()
 	for _, n := range w.nodes {
 		n.faults = nil
+		n.well()
 		if n.frozen {
 			n.frozen = false
 			w.note("%d goes on", n.id)
@@ -163,7 +209,7 @@ func (w *world) wantOne() {
 	w.t.Helper()
 	active := 0
 	for _, n := range w.nodes {
-		if s, _ := n.m.State(); s == Active {
+		if s, _ := n.m.State(); s == Active && !n.dead {
 			active++
 			if !n.open() {
 				w.fail("node %d is active with its word closed", n.id)
@@ -172,6 +218,9 @@ func (w *world) wantOne() {
 	}
 	if active != 1 {
 		w.fail("states are %q, want one active node", w.states())
+	}
+	if w.lied {
+		w.fail("a node advertised that it is active after its word closed")
 	}
 	if w.dual >= 0 {
 		w.fail("two owner words were open at %v", w.dual-time.Hour)

@@ -30,6 +30,7 @@ type world struct {
 	log        []string
 	dual       time.Duration // instant at which two words were open, -1 never
 	dualOK     bool
+	lied       bool // somebody advertised that it is active after its word closed
 }
 
 type simNode struct {
@@ -51,6 +52,7 @@ type simNode struct {
 	stills, announce int
 	generation       int
 	sequence         map[int]int
+	simLoop
 }
 
 type event struct {
@@ -142,6 +144,7 @@ func addrOf(segment, node int) netip.Addr {
 func (n *simNode) boot() {
 	n.generation++
 	n.dead, n.frozen = false, false
+	n.simLoop.reset()
 	n.lastBeat, n.failing, n.failedSince = map[int]time.Duration{}, map[int]bool{}, map[int]time.Duration{}
 	if n.linkDown == nil {
 		n.linkDown = map[int]bool{}
@@ -157,6 +160,7 @@ func (n *simNode) boot() {
 
 func (n *simNode) localNow() Local {
 	l := Local{Faults: n.faults, Synced: n.synced}
+	n.simLoop.addTo(&l, n.w.now)
 	failed := 0
 	for s := range n.w.segs {
 		name := fmt.Sprint("seg", s)
@@ -202,7 +206,11 @@ func (n *simNode) tick(generation int) {
 	if n.dead || generation != n.generation {
 		return
 	}
-	if !n.frozen {
+	if !n.frozen && !n.busy {
+		n.run() // what it was about when it was stopped
+		n.awake()
+	}
+	if !n.frozen && !n.busy {
 		if n.w.pings {
 			n.ping()
 		}
@@ -220,32 +228,6 @@ func (w *world) jitter() time.Duration { return time.Duration(w.rng.Int64N(int64
 func (w *world) after(d time.Duration, do func()) {
 	w.serial++
 	heap.Push(&w.queue, event{w.now + d, w.serial, do})
-}
-
-// run carries effects out.
-func (n *simNode) run() {
-	for _, e := range n.m.Effects() {
-		switch e.Kind {
-		case Take, Adopted:
-			n.wordOpen, n.wordUntil = true, e.Until
-		case Renew:
-			n.wordUntil = e.Until
-		case Leave:
-			n.wordOpen = false
-		case Changed:
-			n.changes = append(n.changes, e)
-			n.w.note("%d %s → %s: %s (term %d)", n.id, e.From, e.To, e.Reason.Text, e.Term)
-		case Advertise:
-			n.sendAdverts(e.Priority)
-		case Beat:
-			n.sendBeats()
-		case Announce:
-			n.announce++
-		case Still:
-			n.stills++
-		}
-		n.w.check()
-	}
 }
 
 func (n *simNode) open() bool { return n.wordOpen && (n.wordUntil == 0 || n.w.now < n.wordUntil) }
@@ -330,8 +312,7 @@ func (w *world) deliver(to *simNode, do func()) {
 		if to.dead || to.frozen || to.generation != generation {
 			return // a stopped process drops what waited when it goes on
 		}
-		do()
-		to.run()
+		to.packet(do)
 	})
 }
 

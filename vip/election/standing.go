@@ -91,15 +91,22 @@ func (m *Machine) activePeer(now time.Duration) bool {
 	return false
 }
 
-// best says whether no peer within reach would serve better.
+// best says whether no peer within reach, up to just now, would serve better.
 func (m *Machine) best(now time.Duration) bool {
 	for i := range m.peers {
 		p := &m.peers[i]
-		if m.alive(p, now) && p.level() != Unfit && p.State != Fault && m.behind(p) {
+		if (m.alive(p, now) || m.justLost(p, now)) && p.level() != Unfit && p.State != Fault && m.behind(p) {
 			return false
 		}
 	}
 	return true
+}
+
+// justLost says that a backup is out of reach since a moment ago. It may be here that
+// nothing arrives, and where two lose each other it is at the same time: who stands
+// behind lets the other one speak first.
+func (m *Machine) justLost(p *peer, now time.Duration) bool {
+	return p.known && p.State == Backup && now < p.heard+m.BeatTimeout+m.BeatInterval+m.Interval/2
 }
 
 // behind says whether this node stands behind a peer for a role that is free. Who

@@ -100,6 +100,17 @@ func (l *Link) proves(e Echo) bool {
 	return e.Boot == l.own && e.Sequence > l.proof && e.Sequence <= l.sent.last && e.Sequence+Recent > l.sent.last
 }
 
+// Age is how long ago a message was made at most, if that is proven: it echoes one
+// that we have sent since then. It is for messages that Receive found to be [Fresh] or
+// [Restarted].
+func (l *Link) Age(m *Message, now time.Time) (time.Duration, bool) {
+	if m.Echo.Boot != l.own {
+		return 0, false
+	}
+	at, ok := l.sent.at(m.Echo.Sequence)
+	return now.Sub(at), ok
+}
+
 // adopt makes the candidate the peer.
 func (l *Link) adopt() Freshness {
 	f := Fresh

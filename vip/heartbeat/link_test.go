@@ -239,3 +239,30 @@ func TestLinkIsBounded(t *testing.T) {
 		t.Errorf("%v allocations a message", n)
 	}
 }
+
+// How old a message may be is told by what it echoes, and by nothing of its sender's.
+func TestAge(t *testing.T) {
+	p := newPair(t).meet()
+	p.now = p.now.Add(interval)
+	p.get(p.b, p.send(p.a), heartbeat.Fresh)
+	m := p.send(p.b)
+	for _, kept := range []time.Duration{0, timeout, time.Hour} {
+		if age, proven := p.a.link.Age(m, p.now.Add(kept)); !proven || age != kept {
+			t.Errorf("kept for %v: %v, %v", kept, age, proven)
+		}
+	}
+	for range 256 {
+		p.send(p.a)
+	}
+	if age, proven := p.a.link.Age(m, p.now); proven {
+		t.Errorf("answers what is forgotten: %v", age)
+	}
+	m.Echo.Sequence = 1 << 40
+	if age, proven := p.a.link.Age(m, p.now); proven {
+		t.Errorf("answers what was never sent: %v", age)
+	}
+	m.Echo.Sequence, m.Echo.Boot = p.send(p.a).Sequence, 0xc
+	if age, proven := p.a.link.Age(m, p.now); proven {
+		t.Errorf("answers another process: %v", age)
+	}
+}

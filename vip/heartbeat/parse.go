@@ -46,6 +46,11 @@ func Parse(datagram []byte, path Path, cluster string, keys *auth.Keys) (Message
 	return m, Accepted
 }
 
+// Clock is the sender's clock, when it signed a datagram that Parse accepted.
+func Clock(datagram []byte) auth.Sequence {
+	return auth.SequenceOf(datagram[len(datagram)-auth.TrailerSize:])
+}
+
 // read fills in what follows the cluster's name.
 func (m *Message) read(r *reader) {
 	m.Boot, m.Sequence, m.Term, m.Generation = Boot(r.uint64()), r.uint64(), r.uint64(), r.uint64()
