@@ -2,8 +2,6 @@ package vip
 
 import (
 	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,30 +12,6 @@ import (
 	"sluice/vip/segment"
 	"sluice/vip/vrrp"
 )
-
-// place is where a VRRP instance is: an interface and an address family.
-type place struct {
-	Interface string
-	IPv6      bool
-}
-
-func (p place) family() int {
-	if p.IPv6 {
-		return 6
-	}
-	return 4
-}
-
-// segmentsOf are the places of a cluster's VIPs, in the order of the settings.
-func segmentsOf(p Cluster) []place {
-	var list []place
-	for _, v := range p.VIPs {
-		if at := (place{v.Interface, v.IPv6()}); !slices.Contains(list, at) {
-			list = append(list, at)
-		}
-	}
-	return list
-}
 
 // lan is the cluster's part in VRRP at one place.
 type lan struct {
@@ -94,38 +68,6 @@ func newLANs(c *cluster) ([]*lan, error) {
 		list = append(list, l)
 	}
 	return list, nil
-}
-
-// setAddresses takes over the VIPs of this place. An IPv6 list begins with a
-// link-local address (RFC 9568 §5.2.9): the one that another gateway's list begins
-// with, since some refuse any other, or the one that the virtual MAC makes.
-func (l *lan) setAddresses(p Cluster) {
-	var list []netip.Addr
-	for _, v := range p.VIPs {
-		if v.Interface == l.at.Interface && v.IPv6() == l.at.IPv6 {
-			list = append(list, v.Addr.Addr())
-		}
-	}
-	if l.at.IPv6 {
-		local := slices.IndexFunc(list, netip.Addr.IsLinkLocalUnicast)
-		switch {
-		case local > 0:
-			list[0], list[local] = list[local], list[0]
-		case local < 0 && l.local.IsValid():
-			list = append([]netip.Addr{l.local}, list...)
-		case local < 0:
-			list = append([]netip.Addr{linkLocal(p.MAC(true), p.VRID)}, list...)
-		}
-	}
-	l.addresses = list
-}
-
-// linkLocal is the address of a MAC in modified EUI-64 format (RFC 4291, A).
-func linkLocal(mac net.HardwareAddr, vrid int) netip.Addr {
-	if mac == nil {
-		mac = net.HardwareAddr{0, 0, 0x5e, 0, 2, byte(vrid)}
-	}
-	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
 }
 
 // open opens the sockets; what fails is tried again by repair.
@@ -204,113 +146,4 @@ func (l *lan) advertise(priority uint8) {
 		l.c.log.Warn("advert not sent", "error", failed)
 	}
 	l.problem = failed
-}
-
-// receive is called by the segment's goroutine.
-func (l *lan) receive(p segment.Packet) {
-	l.c.packet(func(now time.Duration) { l.judge(now, p) })
-}
-
-// judge lets an advert pass to the election, or counts why not.
-func (l *lan) judge(now time.Duration, p segment.Packet) {
-	if l.segment == nil {
-		return
-	}
-	r, refusal := vrrp.Parse(vrrp.Packet{
-		Path: vrrp.Path{Source: p.Source, Destination: p.Destination}, HopLimit: uint8(p.TTL), Payload: p.Payload,
-	}, vrrp.Rules{Dialect: l.dialect, AnyFirst: true})
-	switch {
-	case refusal != vrrp.Accepted:
-	case int(r.VRID) != l.c.plan.VRID:
-		refusal = vrrp.UnknownVRID
-	case int(r.Version) != l.c.plan.Version:
-		refusal = vrrp.OtherVersion
-	}
-	if refusal != vrrp.Accepted {
-		l.refuse(now, refusal, p, r.VRID)
-		return
-	}
-	if r.Mismatch {
-		l.counts.mismatch++
-		l.counts.dialect = now
-	}
-	if l.mode != auth.Off && !l.verify(now, p.Source, &r) {
-		return
-	}
-	l.counts.in++
-	l.compare(&r)
-	l.c.machine.Advert(now, l.index, election.Advert{
-		Source: p.Source, Own: l.segment.Source(), Priority: r.Priority, Interval: r.Interval,
-	})
-}
-
-func (l *lan) verify(now time.Duration, source netip.Addr, r *vrrp.Received) bool {
-	result := r.Verify(l.verifier)
-	if l.mode.Accepts(result.Verdict) {
-		l.counts.skewed = result.Skewed
-		return true
-	}
-	l.counts.unproven[result.Verdict]++
-	switch result.Verdict {
-	case auth.BadMAC, auth.UnknownKey, auth.MissingTrailer:
-		l.counts.strange = now
-	case auth.NotFresh:
-		l.c.machine.Suspect(now, l.index)
-	}
-	if l.quiet(now, int(vrrp.Refusals)+int(result.Verdict)) {
-		l.c.log.Warn("advert not taken", "interface", l.at.Interface, "source", source, "reason", result.Verdict.String(),
-			"key", result.KeyID, "clock_ahead", result.Skew, "advice", result.Verdict.Advice())
-	}
-	return false
-}
-
-func (l *lan) refuse(now time.Duration, refusal vrrp.Refusal, p segment.Packet, vrid uint8) {
-	l.counts.refused[refusal]++
-	if refusal != vrrp.UnknownVRID && l.quiet(now, int(refusal)) { // other routers are nobody's fault
-		l.c.log.Warn("advert not taken", "interface", l.at.Interface, "source", p.Source, "vrid", vrid,
-			"reason", refusal.String(), "advice", refusal.Advice())
-	}
-}
-
-// quiet says whether a reason was not logged for a while.
-func (l *lan) quiet(now time.Duration, reason int) bool {
-	if at := l.loggedAt[reason]; at != 0 && now-at < 30*time.Second {
-		return false
-	}
-	l.loggedAt[reason] = now
-	return true
-}
-
-// compare notices that another gateway goes by other settings.
-func (l *lan) compare(r *vrrp.Received) {
-	l.differs = ""
-	if r.Priority == 0 {
-		return
-	}
-	ours, theirs := slices.Clone(l.addresses), slices.Clone(r.Addresses)
-	if l.at.IPv6 { // whose link-local address comes first is each one's affair
-		local := netip.Addr.IsLinkLocalUnicast
-		ours, theirs = slices.DeleteFunc(ours, local), slices.DeleteFunc(theirs, local)
-	}
-	slices.SortFunc(ours, netip.Addr.Compare)
-	slices.SortFunc(theirs, netip.Addr.Compare)
-	switch {
-	case !slices.Equal(ours, theirs):
-		l.differs = fmt.Sprintf("on %s the active gateway advertises %v, the settings here say %v", l.at.Interface, theirs, ours)
-	case r.Interval != l.c.plan.AdvertInterval:
-		l.differs = fmt.Sprintf("on %s the active gateway advertises each %v, the settings here say %v", l.at.Interface, r.Interval, l.c.plan.AdvertInterval)
-	}
-	if slices.Equal(ours, theirs) {
-		l.followLocal(r.Addresses[0])
-	}
-}
-
-// followLocal has our IPv6 list begin as that of another gateway with the same VIPs:
-// keepalived refuses a list with any address that is not in its own.
-func (l *lan) followLocal(first netip.Addr) {
-	if l.at.IPv6 && first.IsLinkLocalUnicast() && first != l.addresses[0] {
-		l.c.log.Info("adverts begin as those of another gateway", "interface", l.at.Interface, "address", first)
-		l.local = first
-		l.setAddresses(l.c.plan)
-	}
 }
