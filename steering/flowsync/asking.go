@@ -24,11 +24,11 @@ type asked struct {
 	ranks map[uint64]uint64
 }
 
-// take makes this gateway active in a term. copied says that its copy of the former
-// active gateway's flows is complete.
-func (f *fence) take(term uint64, copied bool) {
+// take makes this gateway active in a term. from is the gateway of which it has a
+// complete copy, and which knows nothing more, "" for none.
+func (f *fence) take(term uint64, from string) {
 	have := f.have
-	if copied {
+	if from != "" {
 		have.Tail = false
 	}
 	f.lacks = none
@@ -37,7 +37,7 @@ func (f *fence) take(term uint64, copied bool) {
 	}
 	f.active, f.since = term, time.Now()
 	f.have = holding{To: term, Lacks: f.lacks}
-	f.asked = asked{told: map[string]bool{}, seed: maphash.MakeSeed(), ranks: map[uint64]uint64{}}
+	f.asked = asked{told: map[string]bool{from: true}, seed: maphash.MakeSeed(), ranks: map[uint64]uint64{}}
 }
 
 // answered notes that a gateway told all it has; mu of the roles must be held.

@@ -77,7 +77,7 @@ func (r *roles) owed(peer string, o *offered, flows []Flow) []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	owed, f := r.unpaid(peer, o.Name, o.Term) != nil, r.fences[o.Name]
-	return slices.DeleteFunc(flows, func(flow Flow) bool { return !owed || f.names.has(flow.Key) })
+	return slices.DeleteFunc(flows, func(flow Flow) bool { return !owed || f.names.term == o.Term && f.names.has(flow.Key) })
 }
 
 // task is what is to be told of a cluster: its flows while this gateway is active,

@@ -17,11 +17,9 @@ func (h holding) missing(upTo uint64) wire.Span {
 	return hull(cut(h.Lacks, 1, upTo), cut(wire.Span{Lo: from, Hi: upTo}, 1, upTo))
 }
 
-// helps says whether a table with this may have flows that another one lacks.
-func (h holding) helps(lacks wire.Span) bool {
-	lacks = cut(lacks, 1, h.To)
-	return lacks != none && (lacks.Lo < h.Lacks.Lo || lacks.Hi > h.Lacks.Hi)
-}
+// helps says whether a table with this may have flows that another one lacks. What it
+// may itself lack says nothing against it: it may have some of those.
+func (h holding) helps(lacks wire.Span) bool { return cut(lacks, 1, h.To) != none }
 
 // filled is what of some missing terms is missing still when all that is had was
 // told.

@@ -212,7 +212,7 @@ func (in *inbound) stop(m wire.Stop) {
 		return
 	}
 	if f := in.sync.roles.fences[o.Name]; f != nil && f.holder == in && f.term == o.Term {
-		f.parted = o.Term
+		f.parted = in.name
 	}
 }
 
@@ -225,7 +225,7 @@ func (in *inbound) offer(m wire.Offer) error {
 	if in.taken(m.Index) == nil {
 		return nil
 	}
-	in.sync.roles.fences[m.Name].parted = 0
+	in.sync.roles.fences[m.Name].parted = ""
 	// A newer term ends what others told in older ones.
 	for _, other := range in.sync.connections() {
 		if other != in {

@@ -34,10 +34,10 @@ type view struct {
 type fence struct {
 	// term is the highest known, of the election and of peers.
 	term uint64
-	// holder is whose flows are taken in that term, nil for nobody's. parted is the
-	// term in which it said that it gave its role up, after it had told all.
+	// holder is whose flows are taken in that term, nil for nobody's. parted is who
+	// said in that term that it gave its role up, after it had told all.
 	holder *inbound
-	parted uint64
+	parted string
 
 	// have is what this table has of the cluster's flows, lacks what it was without
 	// when it became active and has not been told since.
@@ -80,9 +80,9 @@ func newView(list []Cluster) (*view, error) {
 	return v, nil
 }
 
-// set takes another list. copied says whether the copy of the holder's flows is
-// complete.
-func (r *roles) set(list []Cluster, copied func(name string, f *fence) bool) error {
+// set takes another list. copied names the gateway of whose flows the copy here is
+// complete, if there is one.
+func (r *roles) set(list []Cluster, copied func(name string, f *fence) string) error {
 	v, err := newView(list)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (r *roles) set(list []Cluster, copied func(name string, f *fence) bool) err
 			f.complete(c)
 		}
 		if c.Active || c.Term > f.term {
-			f.holder = nil
+			f.holder, f.parted = nil, ""
 		}
 		f.term = max(f.term, c.Term)
 		f.forgive()
@@ -146,7 +146,7 @@ func (r *roles) admit(in *inbound, name string, term uint64) wire.Refusal {
 		return wire.RefusedHeld
 	}
 	if f.holder != in || f.term != term {
-		f.parted = 0
+		f.parted = ""
 	}
 	f.term, f.holder = term, in
 	f.names.in(term)

@@ -209,15 +209,18 @@ func (s *Sync) asked(c *Cluster, f *fence) (list []string) {
 	return list
 }
 
-// copied says that the copy of the flows of whom is active is complete and fresh. mu
-// of the roles must be held.
-func (s *Sync) copied(name string, f *fence) bool {
-	if f.term != 0 && f.parted == f.term {
-		return true
+// copied names the gateway of whose flows the copy here is complete and fresh, ""
+// for none. mu of the roles must be held.
+func (s *Sync) copied(name string, f *fence) string {
+	if f.parted != "" {
+		return f.parted
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return f.holder != nil && f.holder.has(name, f.term) && f.holder.stats.lag(time.Now()) < syncedLag
+	if f.holder != nil && f.holder.has(name, f.term) && f.holder.stats.lag(time.Now()) < syncedLag {
+		return f.holder.name
+	}
+	return ""
 }
 
 // has says that a snapshot of a cluster was applied. mu of the roles must be
