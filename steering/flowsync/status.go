@@ -223,6 +223,20 @@ func (s *Sync) copied(name string, f *fence) string {
 	return ""
 }
 
+// Coming says when a gateway that is active for a cluster was last heard, whose
+// flows are taken and not all here yet.
+func (s *Sync) Coming(cluster string) (heard time.Time, coming bool) {
+	s.roles.mu.Lock()
+	defer s.roles.mu.Unlock()
+	f, c := s.roles.fences[cluster], s.roles.view.Load().clusters[cluster]
+	if f == nil || c.Active || f.holder == nil || f.holder.over || f.holder.has(cluster, f.term) {
+		return time.Time{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.holder.stats.heard, true
+}
+
 // has says that a snapshot of a cluster was applied. mu of the roles must be
 // held.
 func (in *inbound) has(name string, term uint64) bool {

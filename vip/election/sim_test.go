@@ -47,6 +47,7 @@ type simNode struct {
 	failing          map[int]bool
 	faults           []string
 	synced           bool
+	streamed         time.Duration // as in Local
 	changes          []Effect
 	stills, announce int
 	generation       int
@@ -156,7 +157,7 @@ func (n *simNode) boot() {
 }
 
 func (n *simNode) localNow() Local {
-	l := Local{Faults: n.faults, Synced: n.synced}
+	l := Local{Faults: n.faults, Synced: n.synced, Streamed: n.streamed}
 	failed := 0
 	for s := range n.w.segs {
 		name := fmt.Sprint("seg", s)
