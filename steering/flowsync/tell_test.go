@@ -223,4 +223,3 @@ func TestAPeerOfAnEarlierVersion(t *testing.T) {
 		}
 	})
 }
-
