@@ -17,7 +17,7 @@ func (c *cluster) setHealth(h Health) {
 
 // local is how this gateway is in all that is known here.
 func (c *cluster) local() election.Local {
-	l := election.Local{Synced: c.health.Synced[c.plan.Name]}
+	l := election.Local{Synced: c.health.Synced[c.plan.Name], Streamed: c.health.Streamed[c.plan.Name]}
 	l.Faults = append(l.Faults, c.health.Faults...)
 	if c.takeFault != "" {
 		l.Faults = append(l.Faults, c.takeFault)

@@ -44,6 +44,9 @@ type Health struct {
 	Faults []string
 	// Synced says by cluster whether the active gateway's flows are here.
 	Synced map[string]bool
+	// Streamed says by cluster when they were last heard coming, in CLOCK_MONOTONIC,
+	// while they are not all here.
+	Streamed map[string]time.Duration
 }
 
 // Check finds what cannot run.

@@ -71,7 +71,8 @@ type FlowSync struct {
 	Peer string `json:"peer"`
 	// Direction is "in" or "out".
 	Direction string `json:"direction"`
-	// State is "connecting", "snapshot" or "synced".
+	// State is "connecting", "snapshot", "synced", "refused", or "not whole" where the
+	// active gateway lacks flows that the peer may have.
 	State string  `json:"state"`
 	Lag   Seconds `json:"lag_seconds"`
 	// Flows counts flows that were carried, Resyncs snapshots after the first.

@@ -19,9 +19,13 @@ import (
 // twice that.
 const maxKeyFile = 1024
 
-// healthEvery is how often the vip process hears how this node is. What ends the
-// ability to serve is told at once.
-const healthEvery = 200 * time.Millisecond
+// healthEvery is how often the vip process hears how this node is, and comingEvery
+// how often while flows of an active gateway are on their way here: an election that
+// waits for them has to know that they come still.
+const (
+	healthEvery = 200 * time.Millisecond
+	comingEvery = 50 * time.Millisecond
+)
 
 // elected are the VIPs that an election decides about.
 func elected(s *config.Settings) []netip.Addr {
@@ -116,6 +120,7 @@ func (t *keepClusters) Run(ctx context.Context) error {
 	for {
 		if now := n.running.Load(); now != nil {
 			told = t.tell(ctx, now, told)
+			ticks.Reset(n.healthEvery(now))
 		}
 		select {
 		case <-ctx.Done():
@@ -123,6 +128,15 @@ func (t *keepClusters) Run(ctx context.Context) error {
 		case <-ticks.C:
 		}
 	}
+}
+
+func (n *node) healthEvery(now *running) time.Duration {
+	for _, c := range now.settings.VirtualClusters {
+		if n.streamed(c) != 0 {
+			return comingEvery
+		}
+	}
+	return healthEvery
 }
 
 // tell brings the vip process up to date and returns what it knows, nil for
@@ -174,9 +188,12 @@ func vipAlarm(err error) *control.Alarm {
 
 // health is how this node is for its virtual clusters.
 func (n *node) health(now *running) vip.Health {
-	h := vip.Health{Synced: map[string]bool{}}
+	h := vip.Health{Synced: map[string]bool{}, Streamed: map[string]time.Duration{}}
 	for _, c := range now.settings.VirtualClusters {
 		h.Synced[c.Name] = n.synced(c)
+		if at := n.streamed(c); at != 0 {
+			h.Streamed[c.Name] = at
+		}
 	}
 	if len(now.settings.Services) == 0 {
 		return h

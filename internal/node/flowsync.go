@@ -4,12 +4,9 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"reflect"
-	"slices"
 	"sync"
 	"time"
 
-	"sluice/internal/config"
 	"sluice/internal/control"
 	"sluice/internal/node/engine"
 	"sluice/steering/flowsync"
@@ -33,53 +30,6 @@ type flowSync struct {
 	// knowing is what the engine was told of unknown flows, if it was.
 	knowing, told bool
 }
-
-// syncPlan is with whom to sync, and where.
-type syncPlan struct {
-	Listen []syncAddr
-	Peers  []syncPeer
-}
-
-// syncAddr is an address of this node on a heartbeat link.
-type syncAddr struct {
-	Interface string
-	Addr      netip.AddrPort
-}
-
-type syncPeer struct {
-	Node string
-	From syncAddr
-	Addr netip.AddrPort
-}
-
-// syncPlanOf is what settings say about flow sync.
-func syncPlanOf(s *config.Settings) syncPlan {
-	var p syncPlan
-	seen := map[string]bool{}
-	for _, c := range s.VirtualClusters {
-		h := c.Heartbeat
-		if !c.Member || !h.Enabled() || len(c.Peers) == 0 {
-			continue
-		}
-		own := syncAddr{h.Interface, netip.AddrPortFrom(h.Addr, uint16(h.FlowSyncPort))}
-		if !slices.Contains(p.Listen, own) {
-			p.Listen = append(p.Listen, own)
-		}
-		for _, peer := range c.Peers {
-			// One stream for all clusters that two gateways have in common.
-			if !seen[peer.Node] {
-				seen[peer.Node] = true
-				p.Peers = append(p.Peers, syncPeer{peer.Node, own, netip.AddrPortFrom(peer.Heartbeat, own.Addr.Port())})
-			}
-		}
-	}
-	return p
-}
-
-// shared says whether flows are synced with other gateways.
-func shared(s *config.Settings) bool { return len(syncPlanOf(s).Peers) > 0 }
-
-func (p syncPlan) equal(o syncPlan) bool { return reflect.DeepEqual(p, o) }
 
 // keepFlowSync runs flow sync as long as the node does.
 type keepFlowSync struct {
@@ -117,61 +67,6 @@ func (t *keepFlowSync) Run(ctx context.Context) error {
 	}
 }
 
-// rolesKnown are the roles that were told last.
-type rolesKnown struct {
-	mu   sync.Mutex
-	list []vip.Role
-}
-
-func (r *rolesKnown) get() []vip.Role {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.list
-}
-
-func (r *rolesKnown) set(list []vip.Role) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = list
-}
-
-// followRoles asks the vip process, which answers when roles change. While it is
-// away the last ones hold: owner words close by themselves.
-func (n *node) followRoles(ctx context.Context, known *rolesKnown, changed chan<- struct{}) {
-	number := uint64(0)
-	for ctx.Err() == nil {
-		now := n.running.Load()
-		if now == nil || !hasClusters(now.settings) {
-			known.set(nil)
-			pause(ctx, time.Second)
-			continue
-		}
-		roles, err := n.roles.Roles(ctx, number)
-		if err != nil {
-			number = 0
-			pause(ctx, 200*time.Millisecond)
-			continue
-		}
-		if roles.Number == number {
-			continue
-		}
-		number = roles.Number
-		known.set(roles.List)
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	n.roles.Close()
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
 // settle brings flow sync to what settings, engine and roles say now.
 func (f *flowSync) settle(ctx context.Context, n *node, roles []vip.Role) {
 	f.mu.Lock()
@@ -193,11 +88,13 @@ func (f *flowSync) settle(ctx context.Context, n *node, roles []vip.Role) {
 		f.running = now
 		f.sync.SettingsChanged()
 	}
-	clusters := clustersOf(now.settings, roles)
-	f.settleUnknown(n, clusters)
-	if err := f.sync.SetClusters(clusters); err != nil {
+	if err := f.sync.SetClusters(clustersOf(now.settings, roles)); err != nil {
 		n.notes.set("flowsync", &control.Alarm{Severity: warning, Subject: "flow sync", Text: err.Error(), Hint: "look at virtual_clusters"})
+		return
 	}
+	clusters, at := f.sync.Status().Clusters, time.Now()
+	f.settleUnknown(n, clusters, at)
+	n.notes.set("flowsync.late", lateAlarm(clusters, at))
 }
 
 // begin makes a new one; f.mu is held.
@@ -234,24 +131,6 @@ func (f *flowSync) begin(ctx context.Context, n *node, e *engine.Engine, plan sy
 	}()
 }
 
-// settleUnknown has packets of unknown flows answered by resets while this gateway
-// has the flows of all virtual clusters: else one may be on its way here. f.mu is
-// held.
-func (f *flowSync) settleUnknown(n *node, clusters []flowsync.Cluster) {
-	known := true
-	for _, c := range clusters {
-		known = known && (c.Active || f.sync.Synced(c.Name))
-	}
-	if f.knowing == known && f.told {
-		return
-	}
-	if err := f.engine.ResetUnknown(known); err != nil {
-		n.log.Error("unknown flows", "error", err)
-		return
-	}
-	f.knowing, f.told = known, true
-}
-
 // end stops it.
 func (f *flowSync) end(n *node) {
 	f.mu.Lock()
@@ -266,6 +145,7 @@ func (f *flowSync) endLocked(n *node) {
 		f.stop()
 		<-f.ended
 	}
+	n.notes.set("flowsync.late", nil)
 	f.sync, f.engine, f.plan, f.lost, f.told = nil, nil, syncPlan{}, 0, false
 }
 
@@ -281,108 +161,4 @@ func (f *flowSync) lookForLoss() {
 		f.lost = lost
 		f.sync.Lost()
 	}
-}
-
-// clustersOf are the virtual clusters as flow sync goes by them.
-func clustersOf(s *config.Settings, roles []vip.Role) []flowsync.Cluster {
-	var list []flowsync.Cluster
-	for _, c := range s.VirtualClusters {
-		if !c.Member || !c.Heartbeat.Enabled() || len(c.Peers) == 0 {
-			continue
-		}
-		one := flowsync.Cluster{Name: c.Name}
-		for _, v := range c.VIPs {
-			one.VIPs = append(one.VIPs, v.Addr.Addr())
-		}
-		for _, p := range c.Peers {
-			one.Gateways = append(one.Gateways, p.Node)
-		}
-		for _, r := range roles {
-			if r.Name == c.Name {
-				one.Active, one.Term = r.Active, r.Term
-			}
-		}
-		list = append(list, one)
-	}
-	return list
-}
-
-// synced says whether the flows of the active gateway are here. Where nothing is
-// synced there is nothing to wait for.
-func (n *node) synced(c config.VirtualCluster) bool {
-	if len(c.Peers) == 0 || !c.Heartbeat.Enabled() || n.idle() {
-		return true
-	}
-	n.flows.mu.Lock()
-	s := n.flows.sync
-	n.flows.mu.Unlock()
-	return s != nil && s.Synced(c.Name)
-}
-
-// addSync adds what flow sync knows to what is shown of virtual clusters.
-func (n *node) addSync(list []control.VirtualCluster) {
-	n.flows.mu.Lock()
-	s := n.flows.sync
-	n.flows.mu.Unlock()
-	if s == nil {
-		return
-	}
-	status := s.Status()
-	for i := range list {
-		c := &list[i]
-		for _, p := range status.Peers {
-			if one, ok := sending(p, c.Name); ok {
-				c.Sync = append(c.Sync, one)
-			}
-			if one, ok := receiving(p, status, c.Name); ok {
-				c.Sync = append(c.Sync, one)
-			}
-		}
-	}
-}
-
-func sending(p flowsync.PeerStatus, cluster string) (control.FlowSync, bool) {
-	for _, c := range p.Send.Clusters {
-		if c.Name != cluster {
-			continue
-		}
-		one := control.FlowSync{
-			Peer: p.Name, Direction: "out", State: "snapshot", Lag: control.Seconds(p.Send.Lag),
-			Flows: p.Send.Flows, Resyncs: resyncs(p.Send.Snapshots),
-		}
-		switch {
-		case !p.Send.Connected:
-			one.State = "connecting"
-		case c.Refused != "":
-			one.State = "refused"
-		case c.Complete:
-			one.State = "synced"
-		}
-		return one, true
-	}
-	return control.FlowSync{}, false
-}
-
-func receiving(p flowsync.PeerStatus, s flowsync.Status, cluster string) (control.FlowSync, bool) {
-	for _, c := range s.Clusters {
-		if c.Name != cluster || c.Active || c.From != p.Name {
-			continue
-		}
-		one := control.FlowSync{Peer: p.Name, Direction: "in", State: "snapshot", Lag: control.Seconds(c.Lag), Flows: p.Receive.Flows}
-		switch {
-		case c.Synced:
-			one.State = "synced"
-		case !p.Receive.Connected:
-			one.State = "connecting"
-		}
-		return one, true
-	}
-	return control.FlowSync{}, false
-}
-
-func resyncs(snapshots uint64) uint64 {
-	if snapshots == 0 {
-		return 0
-	}
-	return snapshots - 1
 }

@@ -100,7 +100,7 @@ func (s *Sync) serve(ctx context.Context, name string, raw net.Conn) {
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	half := s.opening(name, raw)
-	conn, err := s.prove(name, raw)
+	conn, hello, err := s.prove(name, raw)
 	s.opened(half)
 	if err != nil {
 		if ctx.Err() == nil && s.worthTelling(name) {
@@ -108,7 +108,7 @@ func (s *Sync) serve(ctx context.Context, name string, raw net.Conn) {
 		}
 		return
 	}
-	in := newInbound(s, name, conn)
+	in := newInbound(s, name, conn, hello)
 	s.replace(in)
 	err = in.run(ctx)
 	s.remove(in, err)
@@ -160,26 +160,28 @@ func (s *Sync) opened(half *halfOpen) {
 }
 
 // prove returns once the peer has shown that it has the key and lives.
-func (s *Sync) prove(name string, raw net.Conn) (*seal.Conn, error) {
+func (s *Sync) prove(name string, raw net.Conn) (*seal.Conn, wire.Hello, error) {
 	if err := raw.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
-		return nil, err
+		return nil, wire.Hello{}, err
 	}
 	conn, err := seal.Accept(raw, s.opt.Key, s.opt.Self, name)
 	if err != nil {
-		return nil, err
+		return nil, wire.Hello{}, err
 	}
 	b, err := conn.ReadRecord()
 	if err != nil {
-		return nil, err
+		return nil, wire.Hello{}, err
 	}
 	seq, messages, err := wire.Decode(b)
 	if err != nil {
-		return nil, err
+		return nil, wire.Hello{}, err
 	}
-	if seq != 1 || len(messages) == 0 || messages[0] != wire.Message(wire.Hello{}) {
-		return nil, errors.New("its first record is no greeting")
+	if seq == 1 && len(messages) > 0 {
+		if hello, ok := messages[0].(wire.Hello); ok {
+			return conn, hello, raw.SetDeadline(time.Time{})
+		}
 	}
-	return conn, raw.SetDeadline(time.Time{})
+	return nil, wire.Hello{}, errors.New("its first record is no greeting")
 }
 
 // replace makes in the connection of its peer, in place of an older one.

@@ -36,12 +36,16 @@ func (p *peer) answered(m wire.Message) {
 		if m.Time != 0 {
 			p.stats.rtt = max(0, time.Duration(uint64(time.Now().UnixNano())-m.Time))
 		}
+		paid := p.paid(m.Seq)
 		p.mu.Unlock()
+		for _, o := range paid {
+			p.sync.roles.paid(p.Name, o.Name, o.Term)
+		}
 		poke(p.room)
 	case wire.Want:
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if o := p.offers[m.Name]; o != nil {
+		if o := p.offers[m.Name]; o != nil && o.tell == nil {
 			o.refused = 0
 			p.need(m.Name, "it asks for one")
 		}
@@ -61,5 +65,26 @@ func (p *peer) refused(m wire.Refuse) {
 		delete(p.needs, name)
 		p.eased()
 		defer p.sync.tell(EventRefused, p.Name, name, fmt.Sprintf("our term is %d: %s (term %d)", o.Term, m.Reason, m.Term))
+	}
+}
+
+// paid are the tells that a peer has all of; mu must be held.
+func (p *peer) paid(seq uint64) (list []*offered) {
+	for _, o := range p.offers {
+		if o.tell != nil && o.refused == 0 && o.ends != 0 && o.ends <= seq {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// ended notes that what was sent last ends the tells that are complete.
+func (p *peer) ended(seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.offers {
+		if o.tell != nil && o.complete && o.ends == 0 {
+			o.ends = seq
+		}
 	}
 }

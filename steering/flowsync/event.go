@@ -17,6 +17,8 @@ const (
 	// EventStopped: flows of a cluster are no longer sent, since we are not active
 	// for it any more.
 	EventStopped EventKind = "stopped"
+	// EventTold: a peer told back what it had of a cluster that we lacked.
+	EventTold EventKind = "told"
 	// EventSynced and EventUnsynced: whether our copy of a cluster's flows is
 	// complete and fresh.
 	EventSynced   EventKind = "synced"

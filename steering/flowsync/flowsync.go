@@ -181,7 +181,7 @@ func (s *Sync) Run(ctx context.Context) {
 // imported for clusters that this gateway is active for, nor of older terms. An
 // error says what is wrong with the list; then the former one holds.
 func (s *Sync) SetClusters(list []Cluster) error {
-	if err := s.roles.set(list); err != nil {
+	if err := s.roles.set(list, s.copied); err != nil {
 		return fmt.Errorf("take over clusters for flow sync: %w", err)
 	}
 	s.reviewInbound()

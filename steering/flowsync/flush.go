@@ -47,10 +47,17 @@ type told struct {
 }
 
 func (s *session) change(keys []Key, since time.Time) error {
+	s.telling = keys
 	flows, err := s.lookup(keys)
+	s.telling = nil
 	if err != nil {
 		return err
 	}
+	return s.tellLooked(keys, flows, since)
+}
+
+// tellLooked tells flows that were looked up by keys, and that the others are no more.
+func (s *session) tellLooked(keys []Key, flows []Flow, since time.Time) error {
 	missing := make(map[Key]bool, len(keys))
 	for _, key := range keys {
 		missing[key] = true
@@ -59,14 +66,14 @@ func (s *session) change(keys []Key, since time.Time) error {
 	for i := range flows {
 		key := flows[i].Key
 		delete(missing, key)
-		if o := s.offerOf(key); o != nil && s.tellable(&flows[i]) {
+		if o := s.offerOf(key); o != nil && o.tell == nil && s.tellable(&flows[i]) {
 			t := of(by, o)
 			t.flows = append(t.flows, flows[i])
 			s.touch(key)
 		}
 	}
 	for key := range missing {
-		if o := s.offerOf(key); o != nil {
+		if o := s.offerOf(key); o != nil && o.tell == nil {
 			t := of(by, o)
 			t.gone = append(t.gone, key)
 			s.touch(key)

@@ -25,6 +25,21 @@ func (in *inbound) flows(o *incoming, m wire.Flows) error {
 	if foreign := len(m.Flows) - len(flows); foreign > 0 {
 		o.skipped[SkipVIP] += foreign
 	}
+	if o.tell == nil {
+		names := &in.sync.roles.fences[o.Name].names
+		for i := range flows {
+			names.note(flows[i].Key)
+		}
+		if len(names.keys) > in.sync.opt.MaxFlows {
+			return fmt.Errorf("it names more than %d flows of %q", in.sync.opt.MaxFlows, o.Name)
+		}
+	}
+	if o.tell != nil {
+		var err error
+		if flows, err = in.untouched(o, flows); err != nil {
+			return fmt.Errorf("import flows of %q that are told back: %w", o.Name, err)
+		}
+	}
 	if len(flows) == 0 {
 		return nil
 	}
@@ -47,6 +62,7 @@ func (in *inbound) gone(o *incoming, keys []Key) error {
 		if o.snapshot != nil {
 			delete(o.snapshot.named, o.snapshot.hash(k))
 		}
+		in.sync.roles.fences[o.Name].names.note(k)
 	}
 	if len(keys) == 0 {
 		return nil
@@ -78,6 +94,11 @@ func (in *inbound) complete(ctx context.Context, index uint16) error {
 		r.mu.Unlock()
 		return nil
 	}
+	if o.tell != nil || o.asks && r.keeps(in.name, o) {
+		defer r.mu.Unlock()
+		in.keep(o)
+		return nil
+	}
 	snap := o.snapshot
 	r.mu.Unlock()
 	err := in.sync.opt.Table.Each(ctx, func(flows []Flow) error {
@@ -94,8 +115,23 @@ func (in *inbound) complete(ctx context.Context, index uint16) error {
 	defer r.mu.Unlock()
 	if in.taken(index) == o && o.snapshot == snap && !in.over {
 		o.snapshot, o.applied = nil, true
+		f := r.fences[o.Name]
+		f.have = swept(o.Term, o.lacks)
+		f.settle()
 	}
 	return nil
+}
+
+// keep completes a snapshot that removes nothing. mu of the roles must be held.
+func (in *inbound) keep(o *incoming) {
+	if o.tell != nil {
+		in.toldAll(o)
+		return
+	}
+	o.snapshot, o.applied = nil, true
+	f := in.sync.roles.fences[o.Name]
+	f.have = f.have.joined(o.Term, o.lacks)
+	f.settle()
 }
 
 // sweep removes of flows what a snapshot did not name.

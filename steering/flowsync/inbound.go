@@ -17,6 +17,8 @@ type inbound struct {
 	sync *Sync
 	name string
 	conn *seal.Conn
+	// tells says that it answers who lacks flows.
+	tells bool
 	// ended is closed when nothing of it is imported any more.
 	ended chan struct{}
 
@@ -37,6 +39,12 @@ type inbound struct {
 type incoming struct {
 	wire.Offer
 	refused wire.Refusal
+	// lacks is what the peer itself lacks, and asks that it is to be told; then its
+	// snapshot removes nothing here.
+	lacks wire.Span
+	asks  bool
+	// tell is set where the peer is not active, but tells flows of former terms.
+	tell *wire.Tell
 	// snapshot is the one that runs, nil for none.
 	snapshot *snapshot
 	// applied says that a snapshot was applied wholly.
@@ -67,10 +75,10 @@ type receiveStats struct {
 	heard time.Time
 }
 
-func newInbound(s *Sync, name string, conn *seal.Conn) *inbound {
+func newInbound(s *Sync, name string, conn *seal.Conn, hello wire.Hello) *inbound {
 	now := time.Now()
 	return &inbound{
-		sync: s, name: name, conn: conn, ended: make(chan struct{}), seq: 1,
+		sync: s, name: name, conn: conn, tells: hello.Tells, ended: make(chan struct{}), seq: 1,
 		offers: map[uint16]*incoming{}, notices: notices{wake: make(chan struct{}, 1)},
 		stats: receiveStats{since: now, heard: now},
 	}
@@ -157,9 +165,16 @@ func (in *inbound) apply(ctx context.Context, m wire.Message) error {
 	switch m := m.(type) {
 	case wire.Offer:
 		return in.offer(m)
+	case wire.Partial:
+		in.partial(m)
+	case wire.Tell:
+		return in.tell(m)
 	case wire.Stop:
-		delete(in.offers, m.Index)
+		in.stop(m)
 	case wire.Begin:
+		if o := in.offers[m.Index]; o != nil && o.tell == nil && o.lacks == none {
+			in.sync.roles.forget(in.name, o.Name, o.Term) // it lacks nothing any more
+		}
 		if o := in.taken(m.Index); o != nil {
 			o.snapshot = &snapshot{seed: maphash.MakeSeed(), named: map[uint64]struct{}{}}
 			o.applied, o.flows, o.skipped = false, 0, map[Skip]int{}
@@ -169,27 +184,48 @@ func (in *inbound) apply(ctx context.Context, m wire.Message) error {
 			return in.flows(o, m)
 		}
 	case wire.Gone:
-		if o := in.taken(m.Index); o != nil {
+		if o := in.taken(m.Index); o != nil && o.tell == nil {
 			return in.gone(o, m.Keys)
 		}
 	}
 	return nil
 }
 
-// offer notes what the peer is active for.
-func (in *inbound) offer(m wire.Offer) error {
+// room makes room for an offer of a cluster.
+func (in *inbound) room(name string) error {
 	for index, o := range in.offers {
-		if o.Name == m.Name {
+		if o.Name == name {
 			delete(in.offers, index)
 		}
 	}
 	if len(in.offers) >= maxClusters {
 		return fmt.Errorf("it offers more than %d clusters", maxClusters)
 	}
+	return nil
+}
+
+// stop ends an offer. Where all was told, what was applied is all there is.
+func (in *inbound) stop(m wire.Stop) {
+	o := in.offers[m.Index]
+	delete(in.offers, m.Index)
+	if o == nil || o.tell != nil || !o.applied || o.refused != 0 || !m.All {
+		return
+	}
+	if f := in.sync.roles.fences[o.Name]; f != nil && f.holder == in && f.term == o.Term {
+		f.parted = in.name
+	}
+}
+
+// offer notes what the peer is active for.
+func (in *inbound) offer(m wire.Offer) error {
+	if err := in.room(m.Name); err != nil {
+		return err
+	}
 	in.offers[m.Index] = &incoming{Offer: m, skipped: map[Skip]int{}}
 	if in.taken(m.Index) == nil {
 		return nil
 	}
+	in.sync.roles.fences[m.Name].parted = ""
 	// A newer term ends what others told in older ones.
 	for _, other := range in.sync.connections() {
 		if other != in {
@@ -206,11 +242,19 @@ func (in *inbound) taken(index uint16) *incoming {
 	if in.over || o == nil || o.refused != 0 {
 		return nil
 	}
-	if o.refused = in.sync.roles.admit(in, o.Name, o.Term); o.refused != 0 {
+	if o.refused = in.admit(o); o.refused != 0 {
 		in.refuse(o)
 		return nil
 	}
 	return o
+}
+
+// admit says whether an offer's flows are to be taken, 0 for yes.
+func (in *inbound) admit(o *incoming) wire.Refusal {
+	if o.tell != nil {
+		return in.sync.roles.admitTell(in, o.tell)
+	}
+	return in.sync.roles.admit(in, o.Name, o.Term)
 }
 
 func (in *inbound) refuse(o *incoming) {

@@ -39,6 +39,13 @@ type peer struct {
 // offered is a cluster whose flows a peer gets.
 type offered struct {
 	wire.Offer
+	// lacks is what this node itself lacks, told that the peer told all it had.
+	lacks wire.Span
+	told  bool
+	// tell is set where this node tells flows of former terms, and what it has.
+	// They are told once the record ends is acknowledged.
+	tell    *holding
+	ends    uint64
 	refused wire.Refusal
 	// theirs is the term a refusal named.
 	theirs uint64
@@ -159,7 +166,7 @@ func (p *peer) closed(err error) {
 func (p *peer) changed(cluster string, key Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := p.offers[cluster]; o == nil || o.refused != 0 {
+	if o := p.offers[cluster]; o == nil || o.refused != 0 || o.tell != nil {
 		return
 	}
 	if p.oldest.IsZero() {

@@ -31,11 +31,11 @@ func (in *inbound) reconsider() {
 		return
 	}
 	for _, o := range in.offers {
-		if o.refused == 0 {
-			continue
+		if o.refused == 0 || o.tell != nil {
+			continue // who tells back is asked by an offer
 		}
 		was := o.refused
-		if o.refused = in.sync.roles.admit(in, o.Name, o.Term); o.refused == 0 {
+		if o.refused = in.admit(o); o.refused == 0 {
 			in.notices.want(o.Name)
 		} else if o.refused != was {
 			in.notices.refuse(wire.Refuse{Index: o.Index, Reason: o.refused, Term: in.sync.roles.term(o.Name)})
@@ -47,7 +47,7 @@ func (in *inbound) reconsider() {
 // roles must be held.
 func (in *inbound) askSkipped() {
 	for index, o := range in.offers {
-		if len(o.skipped) > 0 && in.taken(index) != nil {
+		if len(o.skipped) > 0 && o.tell == nil && in.taken(index) != nil {
 			in.notices.want(o.Name)
 		}
 	}

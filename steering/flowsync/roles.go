@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sluice/steering/flowsync/wire"
 )
@@ -21,18 +22,33 @@ type roles struct {
 	view atomic.Pointer[view]
 }
 
-// view is the clusters as they were last set. It is never changed.
+// view is the clusters as they were last set, and what is to be told of them. It is
+// never changed.
 type view struct {
 	clusters map[string]*Cluster
 	byVIP    map[netip.Addr]*Cluster
+	tasks    map[string]task
 }
 
 // fence is what keeps an older term's flows out.
 type fence struct {
 	// term is the highest known, of the election and of peers.
 	term uint64
-	// holder is whose flows are taken in that term, nil for nobody's.
+	// holder is whose flows are taken in that term, nil for nobody's. parted is who
+	// said in that term that it gave its role up, after it had told all.
 	holder *inbound
+	parted string
+
+	// have is what this table has of the cluster's flows, lacks what it was without
+	// when it became active and has not been told since.
+	have  holding
+	lacks wire.Span
+	// active is the term in which this gateway is active, 0 for not, and since when.
+	active uint64
+	since  time.Time
+	asked
+	debts map[string]*debt // by gateway
+	names named
 }
 
 func (r *roles) init() {
@@ -64,7 +80,9 @@ func newView(list []Cluster) (*view, error) {
 	return v, nil
 }
 
-func (r *roles) set(list []Cluster) error {
+// set takes another list. copied names the gateway of whose flows the copy here is
+// complete, if there is one.
+func (r *roles) set(list []Cluster, copied func(name string, f *fence) string) error {
 	v, err := newView(list)
 	if err != nil {
 		return err
@@ -77,15 +95,40 @@ func (r *roles) set(list []Cluster) error {
 		if f == nil {
 			f = &fence{}
 		}
+		switch {
+		case !c.Active:
+			f.active = 0
+		case c.Term != f.active:
+			f.take(c.Term, copied(name, f))
+			f.complete(c)
+		default:
+			f.complete(c)
+		}
 		if c.Active || c.Term > f.term {
-			f.holder = nil
+			f.holder, f.parted = nil, ""
 		}
 		f.term = max(f.term, c.Term)
+		f.forgive()
 		fences[name] = f
 	}
 	r.fences = fences
-	r.view.Store(v)
+	r.show(v.clusters, v.byVIP)
 	return nil
+}
+
+// show makes the view what is now; mu must be held.
+func (r *roles) show(clusters map[string]*Cluster, byVIP map[netip.Addr]*Cluster) {
+	v := &view{clusters: clusters, byVIP: byVIP, tasks: make(map[string]task, len(clusters))}
+	for name := range clusters {
+		v.tasks[name] = r.fences[name].task()
+	}
+	r.view.Store(v)
+}
+
+// changed shows what changed in a fence; mu must be held.
+func (r *roles) changed() {
+	v := r.view.Load()
+	r.show(v.clusters, v.byVIP)
 }
 
 // admit says whether flows that in tells in a term are to be taken, 0 for yes.
@@ -102,7 +145,11 @@ func (r *roles) admit(in *inbound, name string, term uint64) wire.Refusal {
 	case term == f.term && f.holder != nil && f.holder != in:
 		return wire.RefusedHeld
 	}
+	if f.holder != in || f.term != term {
+		f.parted = ""
+	}
 	f.term, f.holder = term, in
+	f.names.in(term)
 	return 0
 }
 

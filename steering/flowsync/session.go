@@ -3,7 +3,6 @@ package flowsync
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +29,9 @@ type session struct {
 	open map[Key]struct{}
 	// refreshed and snapped are when the last pass and the last snapshot began.
 	refreshed, snapped time.Time
-	wg                 sync.WaitGroup
+	// telling are changed keys that are being told.
+	telling []Key
+	wg      sync.WaitGroup
 }
 
 func newSession(p *peer, conn *seal.Conn) *session {
@@ -51,7 +52,7 @@ func (s *session) run(ctx context.Context) error {
 	defer s.wg.Wait()
 	defer s.conn.Close()
 	defer cancel()
-	if err := s.send(time.Now(), false, wire.Hello{}); err != nil {
+	if err := s.send(time.Now(), false, wire.Hello{Tells: true}); err != nil {
 		return err
 	}
 	failed := make(chan error, 1)
@@ -119,31 +120,30 @@ func (s *session) tick(ctx context.Context) error {
 	return s.send(now, false, wire.Alive{Time: uint64(now.UnixNano()), Lag: lag})
 }
 
-// offer tells the peer what we are active for, where that changed.
+// offer tells the peer what we are active for, and what it asked for, where that
+// changed.
 func (s *session) offer() error {
 	v := s.p.sync.roles.view.Load()
 	if v == s.seen {
 		return nil
 	}
+	if err := s.last(v); err != nil {
+		return err
+	}
 	s.seen = v
 	var messages []wire.Message
 	s.p.mu.Lock()
 	for name, o := range s.p.offers {
-		if c := v.clusters[name]; c == nil || !c.Active || c.Term != o.Term || !slices.Contains(c.Gateways, s.p.Name) {
-			delete(s.p.offers, name)
-			delete(s.p.needs, name)
-			s.p.restart = s.p.restart || s.walk != nil && s.walk.names[name]
-			messages = append(messages, wire.Stop{Index: o.Index})
-			defer s.p.sync.tell(EventStopped, s.p.Name, name, fmt.Sprintf("this gateway is not active in term %d any more", o.Term))
+		if now := v.offered(name, s.p.Name); now == nil || !now.same(o) {
+			messages = append(messages, s.withdraw(o))
+			if now == nil && o.tell == nil {
+				defer s.p.sync.tell(EventStopped, s.p.Name, name, fmt.Sprintf("this gateway is not active in term %d any more", o.Term))
+			}
 		}
 	}
-	for name, c := range v.clusters {
-		if s.p.offers[name] == nil && c.Active && slices.Contains(c.Gateways, s.p.Name) {
-			o := &offered{Offer: wire.Offer{Index: s.next, Name: name, Term: c.Term}}
-			s.next++
-			s.p.offers[name] = o
-			s.p.need(name, "it begins")
-			messages = append(messages, o.Offer)
+	for name := range v.clusters {
+		if o := v.offered(name, s.p.Name); o != nil && s.p.offers[name] == nil {
+			messages = s.begins(o, messages)
 		}
 	}
 	s.stale()
@@ -152,7 +152,61 @@ func (s *session) offer() error {
 	if len(messages) == 0 {
 		return nil
 	}
-	return s.send(time.Now(), false, messages...)
+	err := s.send(time.Now(), false, messages...)
+	s.p.ended(s.seq)
+	return err
+}
+
+// withdraw ends an offer; mu of the peer must be held.
+func (s *session) withdraw(o *offered) wire.Message {
+	delete(s.p.offers, o.Name)
+	delete(s.p.needs, o.Name)
+	s.p.restart = s.p.restart || s.walk != nil && s.walk.names[o.Name]
+	return wire.Stop{Index: o.Index, All: o.complete && len(s.p.changes) == 0}
+}
+
+// last tells what changed before an offer ends, so that who takes over has it.
+func (s *session) last(v *view) error {
+	s.p.mu.Lock()
+	leaving := false
+	for name, o := range s.p.offers {
+		leaving = leaving || v.offered(name, s.p.Name) == nil && o.refused == 0
+	}
+	s.p.mu.Unlock()
+	if !leaving {
+		return nil
+	}
+	keys, since := s.p.take()
+	if keys = append(keys, s.telling...); len(keys) == 0 {
+		return nil
+	}
+	s.telling = nil
+	flows, err := s.p.sync.opt.Table.Lookup(keys)
+	if err != nil {
+		return fmt.Errorf("look changed flows up: %w", err)
+	}
+	return s.tellLooked(keys, flows, since)
+}
+
+// begins adds what begins an offer; mu of the peer must be held.
+func (s *session) begins(o *offered, messages []wire.Message) []wire.Message {
+	o.Index = s.next
+	s.next++
+	s.p.offers[o.Name] = o
+	if o.tell == nil {
+		s.p.need(o.Name, "it begins")
+		messages = append(messages, o.Offer)
+		if o.lacks != none {
+			messages = append(messages, wire.Partial{Index: o.Index, Lacks: o.lacks, Told: o.told})
+		}
+		return messages
+	}
+	if o.tell.To > 0 {
+		s.p.need(o.Name, "it lacks flows of former terms")
+	} else {
+		o.complete = true
+	}
+	return append(messages, wire.Tell{Index: o.Index, Term: o.Term, Has: wire.Holding(*o.tell), Name: o.Name})
 }
 
 // stale ends a walk that was overtaken; mu of the peer must be held.

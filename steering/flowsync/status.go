@@ -92,6 +92,14 @@ type ClusterStatus struct {
 	// snapshot and is less than a second behind. While nobody is active it is false.
 	Synced bool
 	Lag    time.Duration
+	// Whole says of the active gateway that it lacks no flows of former terms that
+	// somebody could tell: it had them when it became active, was told them since, or
+	// nobody who might have them was there for ten seconds. It is true where another
+	// gateway is active. Since is when this one became so, Asked are those connected
+	// that have not told yet what they have.
+	Whole bool
+	Since time.Time
+	Asked []string
 }
 
 // Status returns what is now.
@@ -171,7 +179,11 @@ func (s *Sync) clusters(now time.Time) []ClusterStatus {
 	var list []ClusterStatus
 	for _, name := range slices.Sorted(maps.Keys(v.clusters)) {
 		c, f := v.clusters[name], s.roles.fences[name]
-		st := ClusterStatus{Name: name, Active: c.Active, Term: f.term, Synced: c.Active}
+		st := ClusterStatus{Name: name, Active: c.Active, Term: f.term, Synced: c.Active, Whole: true}
+		if c.Active && f.lacks != none {
+			st.Since, st.Asked = f.since, s.asked(c, f)
+			st.Whole = len(st.Asked) == 0 && now.Sub(f.since) >= askTime
+		}
 		if in := f.holder; in != nil {
 			st.From, st.Lag = in.name, in.stats.lag(now)
 			st.Synced = in.has(name, f.term) && st.Lag < syncedLag
@@ -179,6 +191,50 @@ func (s *Sync) clusters(now time.Time) []ClusterStatus {
 		list = append(list, st)
 	}
 	return list
+}
+
+// askTime is how long whoever became active waits for gateways that are not
+// connected: one that lives and can be reached dials again in less.
+const askTime = 10 * time.Second
+
+// asked are the gateways that are connected and may tell what is missing here. mu of
+// the roles and of the Sync must be held.
+func (s *Sync) asked(c *Cluster, f *fence) (list []string) {
+	for _, g := range c.Gateways {
+		if in := s.inbound[g]; in != nil && !in.stats.ended && in.tells && !f.told[g] {
+			list = append(list, g)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// copied names the gateway of whose flows the copy here is complete and fresh, ""
+// for none. mu of the roles must be held.
+func (s *Sync) copied(name string, f *fence) string {
+	if f.parted != "" {
+		return f.parted
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.holder != nil && f.holder.has(name, f.term) && f.holder.stats.lag(time.Now()) < syncedLag {
+		return f.holder.name
+	}
+	return ""
+}
+
+// Coming says when a gateway that is active for a cluster was last heard, whose
+// flows are taken and not all here yet.
+func (s *Sync) Coming(cluster string) (heard time.Time, coming bool) {
+	s.roles.mu.Lock()
+	defer s.roles.mu.Unlock()
+	f, c := s.roles.fences[cluster], s.roles.view.Load().clusters[cluster]
+	if f == nil || c.Active || f.holder == nil || f.holder.over || f.holder.has(cluster, f.term) {
+		return time.Time{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.holder.stats.heard, true
 }
 
 // has says that a snapshot of a cluster was applied. mu of the roles must be

@@ -143,7 +143,7 @@ func (s *session) batch(flows []Flow) error {
 			continue
 		}
 		o := s.offerOf(f.Key)
-		if o == nil || !s.walk.names[o.Name] || s.walk.origin == wire.OriginRefresh && f.Idle > s.walk.idle || !s.tellable(f) {
+		if o == nil || !s.walk.names[o.Name] || s.walk.origin == wire.OriginRefresh && f.Idle > s.walk.idle || o.tell != nil && f.HeaderOpen || !s.tellable(f) {
 			continue
 		}
 		t := of(by, o)
@@ -151,6 +151,9 @@ func (s *session) batch(flows []Flow) error {
 	}
 	now := time.Now()
 	for o, t := range by {
+		if o.tell != nil {
+			t.flows = s.p.sync.roles.owed(s.p.Name, o, t.flows)
+		}
 		n := len(t.flows)
 		for len(t.flows) > 0 {
 			s.rec.Reset(s.seq + 1)
@@ -196,5 +199,7 @@ func (s *session) walked(err error) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	return s.send(time.Now(), true, messages...)
+	err = s.send(time.Now(), true, messages...)
+	s.p.ended(s.seq)
+	return err
 }

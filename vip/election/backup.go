@@ -117,15 +117,25 @@ func (m *Machine) beatOfLife(now, remaining time.Duration) {
 
 // silentAt is when silence means that this node has to take the role. It leaves
 // time to one that stands before it, and when impaired it may be the one that is
-// cut off.
+// cut off. And it waits for flows that still come, longer than another gateway needs
+// that has them all.
 func (m *Machine) silentAt(now time.Duration) time.Duration {
 	switch {
 	case m.level() == Impaired && !m.anyAlive(now):
 		return m.downAt + m.Settle + m.downInterval(m.Interval)
 	case !m.best(now):
 		return m.downAt + m.downInterval(m.Interval)
+	case m.coming() && !m.gaveUp.IsValid():
+		return m.downAt + max(m.Settle, 2*m.downInterval(m.Interval))
 	}
 	return m.downAt
+}
+
+// coming says that the active node is silent, but that its flows go on coming and are
+// not all here: its election is stopped, it is not. What the stream brought up to an
+// interval after the last advert says nothing, since power fails for both at once.
+func (m *Machine) coming() bool {
+	return m.local.Streamed > m.activeHeard+m.Interval
 }
 
 // cutOff says that no other gateway is within reach by heartbeat, and that ping

@@ -136,6 +136,7 @@ type Machine struct {
 	looked        time.Duration // when it decided last
 	steady        time.Duration // since when it decides without a stop
 	downAt        time.Duration // when silence means that nobody is active
+	activeHeard   time.Duration // when an active node was heard last
 
 	alarms  alarms
 	effects []Effect

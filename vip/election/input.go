@@ -17,8 +17,10 @@ type Local struct {
 	// that fail; AllPingsFailed says that no item is left, and there is one.
 	LinksDown, PingsFailed []string
 	AllPingsFailed         bool
-	// Synced says that the flows of the active node are here.
-	Synced bool
+	// Synced says that the flows of the active node are here. Streamed is the instant at
+	// which they were last heard coming, while they are not all here; 0 for neither.
+	Synced   bool
+	Streamed time.Duration
 }
 
 // Advert is a VRRP advert of another node that was found good.
@@ -114,6 +116,7 @@ func (m *Machine) Heartbeat(now time.Duration, i int, h Heartbeat) {
 	p.known, p.heard, p.Heartbeat = true, now, h
 	switch {
 	case h.State == Active:
+		m.activeHeard = now
 		if was != Active {
 			p.activeSince = now
 		}
@@ -201,6 +204,7 @@ func (m *Machine) note(now time.Duration, segment int, a Advert) {
 		}
 		return
 	}
+	m.activeHeard = now
 	worse := m.heardStanding(a.Priority, s).level < m.level()
 	since(&s.worse, &s.worseSince, now, worse)
 	m.freed, m.gaveUp = false, netip.Addr{}

@@ -48,6 +48,7 @@ type simNode struct {
 	failing          map[int]bool
 	faults           []string
 	synced           bool
+	streamed         time.Duration // as in Local
 	changes          []Effect
 	stills, announce int
 	generation       int
@@ -159,7 +160,7 @@ func (n *simNode) boot() {
 }
 
 func (n *simNode) localNow() Local {
-	l := Local{Faults: n.faults, Synced: n.synced}
+	l := Local{Faults: n.faults, Synced: n.synced, Streamed: n.streamed}
 	n.simLoop.addTo(&l, n.w.now)
 	failed := 0
 	for s := range n.w.segs {

@@ -45,13 +45,13 @@ func Decode(record []byte) (seq uint64, messages []Message, err error) {
 func decodeMessage(kind uint8, c *cursor) (m Message, err error) {
 	switch kind {
 	case kindHello:
-		m = Hello{}
+		m = Hello{Tells: c.added()}
 	case kindOffer:
 		o := Offer{Index: c.u16(), Term: c.u64()}
 		o.Name = c.name()
 		m = o
 	case kindStop:
-		m = Stop{c.u16()}
+		m = Stop{Index: c.u16(), All: c.added()}
 	case kindBegin:
 		m = Begin{c.u16()}
 	case kindFlows:
@@ -68,8 +68,30 @@ func decodeMessage(kind uint8, c *cursor) (m Message, err error) {
 		m = Want{c.name()}
 	case kindRefuse:
 		m = Refuse{Index: c.u16(), Reason: Refusal(c.u8()), Term: c.u64()}
+	case kindPartial:
+		m = Partial{Index: c.u16(), Lacks: c.span(), Told: c.u8() != 0}
+	case kindTell:
+		t := Tell{Index: c.u16(), Term: c.u64(), Has: c.holding()}
+		t.Name = c.name()
+		m = t
 	}
 	return m, c.err
+}
+
+// added reads a yes or no that earlier versions left out.
+func (c *cursor) added() bool { return len(c.rest) > 0 && c.u8() == 1 }
+
+func (c *cursor) holding() Holding {
+	return Holding{To: c.u64(), Tail: c.u8() != 0, Lacks: c.span()}
+}
+
+// span reads none, or terms in their order.
+func (c *cursor) span() Span {
+	s := Span{c.u64(), c.u64()}
+	if s != (Span{}) && (s.Lo == 0 || s.Hi < s.Lo) {
+		c.fail(fmt.Errorf("there are no terms from %d to %d", s.Lo, s.Hi))
+	}
+	return s
 }
 
 // name takes all that is left.

@@ -23,16 +23,20 @@ func (r *Record) Empty() bool { return len(r.b) <= recordHeader }
 // Room is how many bytes are left.
 func (r *Record) Room() int { return MaxRecord - len(r.b) }
 
+// maxFields is the most bytes of a small message beside a name.
+const maxFields = 2 + 8 + 8 + 1 + 16
+
 // Add appends a message, which must be one of the small ones: flows and keys
 // are added by AddFlows and AddGone. It returns false if there is no room.
 func (r *Record) Add(m Message) bool {
-	if r.Room() < messageHeader+MaxName+16 {
+	if r.Room() < messageHeader+maxFields+MaxName {
 		return false
 	}
 	at := r.begin()
 	switch m := m.(type) {
 	case Hello:
 		r.b[at+2] = kindHello
+		r.bool(m.Tells)
 	case Offer:
 		r.b[at+2] = kindOffer
 		r.u16(m.Index)
@@ -41,6 +45,7 @@ func (r *Record) Add(m Message) bool {
 	case Stop:
 		r.b[at+2] = kindStop
 		r.u16(m.Index)
+		r.bool(m.All)
 	case Begin:
 		r.b[at+2] = kindBegin
 		r.u16(m.Index)
@@ -63,6 +68,19 @@ func (r *Record) Add(m Message) bool {
 		r.u16(m.Index)
 		r.b = append(r.b, byte(m.Reason))
 		r.u64(m.Term)
+	case Partial:
+		r.b[at+2] = kindPartial
+		r.u16(m.Index)
+		r.span(m.Lacks)
+		r.bool(m.Told)
+	case Tell:
+		r.b[at+2] = kindTell
+		r.u16(m.Index)
+		r.u64(m.Term)
+		r.u64(m.Has.To)
+		r.bool(m.Has.Tail)
+		r.span(m.Has.Lacks)
+		r.b = append(r.b, m.Name...)
 	}
 	r.end(at)
 	return true
@@ -114,6 +132,19 @@ func (r *Record) begin() (at int) {
 
 // end fills in the length, which counts the kind.
 func (r *Record) end(at int) { binary.BigEndian.PutUint16(r.b[at:], uint16(len(r.b)-at-2)) }
+
+func (r *Record) span(s Span) {
+	r.u64(s.Lo)
+	r.u64(s.Hi)
+}
+
+func (r *Record) bool(is bool) {
+	b := byte(0)
+	if is {
+		b = 1
+	}
+	r.b = append(r.b, b)
+}
 
 func (r *Record) u16(n uint16) { r.b = binary.BigEndian.AppendUint16(r.b, n) }
 func (r *Record) u64(n uint64) { r.b = binary.BigEndian.AppendUint64(r.b, n) }

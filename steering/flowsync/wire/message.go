@@ -23,7 +23,11 @@ type Message any
 
 // Hello is the first message of who dialled: it proves that the key is known to
 // somebody who lives.
-type Hello struct{}
+type Hello struct {
+	// Tells says that the sender answers a Partial by a Tell. Senders that know
+	// neither leave it out, which reads as false.
+	Tells bool
+}
 
 // Offer says that the sender is active for a cluster. Index stands for the
 // cluster from now on; an earlier offer of the same name is void.
@@ -34,8 +38,50 @@ type Offer struct {
 	Term uint64
 }
 
-// Stop ends an offer.
-type Stop struct{ Index uint16 }
+// Span is terms from Lo to Hi, both included; the zero value is none.
+type Span struct{ Lo, Hi uint64 }
+
+// Holding is which flows of a cluster a gateway has.
+type Holding struct {
+	// To is the newest term of which it has flows, 0 for none at all.
+	To uint64
+	// Tail says that the newest flows of term To may be missing, as in any copy of
+	// another gateway's.
+	Tail bool
+	// Lacks are the terms of which it may lack flows that others have.
+	Lacks Span
+}
+
+// Partial follows an offer whose sender lacked flows when it became active, before
+// anything is told by it. Who does not know it takes the offer for a whole one.
+type Partial struct {
+	Index uint16
+	// Lacks are the terms of which flows may be missing.
+	Lacks Span
+	// Told says that the receiver told all it had. Until then it is asked to, and a
+	// snapshot of the offer removes nothing there.
+	Told bool
+}
+
+// Tell answers a Partial: a snapshot of flows that the sender has of former terms,
+// under an index as offers have. Where Has.To is 0 it has none, and no snapshot
+// follows. It is sent to those alone that sent a Partial.
+type Tell struct {
+	Index uint16
+	// Term is that of the offer that is answered.
+	Term uint64
+	Has  Holding
+	// Name is the cluster's.
+	Name string
+}
+
+// Stop ends an offer, or what a Tell began.
+type Stop struct {
+	Index uint16
+	// All says that a snapshot and every change since were told. Senders that do not
+	// know leave it out, which reads as false.
+	All bool
+}
 
 // Begin starts a snapshot of an offered cluster; one that runs is void.
 type Begin struct{ Index uint16 }
@@ -102,6 +148,8 @@ const (
 	RefusedUnknown
 	// RefusedHeld: another gateway sends in the same term.
 	RefusedHeld
+	// RefusedWhole: nothing is missing that a Tell could bring.
+	RefusedWhole
 )
 
 // String says it in words.
@@ -115,6 +163,8 @@ func (r Refusal) String() string {
 		return "its settings have no such cluster with this gateway"
 	case RefusedHeld:
 		return "another gateway sends in the same term"
+	case RefusedWhole:
+		return "nothing is missing there"
 	}
 	return "it does not say why"
 }
@@ -140,4 +190,6 @@ const (
 	kindAck
 	kindWant
 	kindRefuse
+	kindPartial
+	kindTell
 )

@@ -47,9 +47,12 @@ func TestRecordsAreReadAsWritten(t *testing.T) {
 	var r Record
 	r.Reset(7)
 	small := []Message{
-		Hello{}, Offer{Index: 1, Name: "edge", Term: 1 << 63}, Stop{Index: 2}, Begin{Index: 3}, End{Index: 65535},
+		Hello{}, Offer{Index: 1, Name: "edge", Term: 1 << 63}, Stop{Index: 2}, Stop{Index: 2, All: true}, Begin{Index: 3}, End{Index: 65535},
 		Alive{Time: 5, Lag: 3 * time.Second}, Ack{Seq: 9, Time: 5}, Want{Name: strings.Repeat("n", MaxName)},
-		Refuse{Index: 1, Reason: RefusedActive, Term: 4},
+		Refuse{Index: 1, Reason: RefusedActive, Term: 4}, Hello{Tells: true},
+		Partial{Index: 1, Lacks: Span{2, 1 << 63}, Told: true}, Partial{Index: 1, Lacks: Span{3, 3}},
+		Tell{Index: 3, Term: 9, Has: Holding{To: 8, Tail: true, Lacks: Span{1, 2}}, Name: strings.Repeat("n", MaxName)},
+		Tell{Index: 3, Term: 9, Name: "edge"},
 	}
 	for _, m := range small {
 		if !r.Add(m) {
@@ -128,7 +131,7 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 	var r Record
 	r.Reset(1)
-	for r.Add(Want{Name: strings.Repeat("n", MaxName)}) {
+	for r.Add(Tell{Name: strings.Repeat("n", MaxName)}) {
 	}
 	if _, _, err := Decode(r.Bytes()); err != nil || len(r.Bytes()) > MaxRecord {
 		t.Error(len(r.Bytes()), err)
@@ -175,6 +178,10 @@ func TestHostileRecordsAreRefused(t *testing.T) {
 		"offer without name":         head + "000b" + "02" + "0001" + "0000000000000001",
 		"name too long":              head + "0042" + "0a" + strings.Repeat("61", 65),
 		"name is no text":            head + "0002" + "0a" + "ff",
+		"terms from 0":               head + "0014" + "0c" + "0001" + "0000000000000000" + "0000000000000001" + "00",
+		"terms backwards":            head + "0014" + "0c" + "0001" + "0000000000000002" + "0000000000000001" + "00",
+		"half a span":                head + "000b" + "0c" + "0001" + "0000000000000001",
+		"tell without name":          head + "0024" + "0d" + "0001" + strings.Repeat("00", 8+8+1+16),
 		"origin 0":                   head + "0004" + "05" + "0001" + "00",
 		"origin 4":                   head + "0004" + "05" + "0001" + "04",
 		"flow longer than message":   head + "0005" + "05" + "0001" + "02" + "09",
@@ -228,6 +235,17 @@ func TestUnknownIsSkipped(t *testing.T) {
 	}
 }
 
+// Hello of who knows of no tells is shorter; one that is longer has a later
+// version's fields.
+func TestHelloOfOtherVersions(t *testing.T) {
+	for text, want := range map[string]Hello{"000101": {}, "00020100": {}, "00020101": {Tells: true}, "00030101aa": {Tells: true}} {
+		_, got, err := Decode(unhex(t, head+text))
+		if err != nil || !reflect.DeepEqual(got, []Message{want}) {
+			t.Errorf("%s is read as %+v, %v", text, got, err)
+		}
+	}
+}
+
 // An age beyond what is told is cut, and one below nought is none.
 func TestAgesAreCut(t *testing.T) {
 	f := samples[3]
@@ -258,6 +276,8 @@ func FuzzDecode(f *testing.F) {
 	r.AddFlows(1, OriginChange, samples)
 	r.AddGone(1, keys())
 	r.Add(Refuse{Reason: RefusedHeld})
+	r.Add(Partial{Index: 1, Lacks: Span{1, 2}})
+	r.Add(Tell{Index: 2, Term: 3, Has: Holding{To: 2, Tail: true}, Name: "edge"})
 	f.Add(slices.Clone(r.Bytes()))
 	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
