@@ -98,9 +98,12 @@ func (f *fence) task() task {
 	return t
 }
 
-// forgive drops debts of terms that are over; mu of the roles must be held.
-func (f *fence) forgive() {
+// forgive drops debts of terms that are over, and says whether there were any; mu of
+// the roles must be held.
+func (f *fence) forgive() bool {
+	before := len(f.debts)
 	maps.DeleteFunc(f.debts, func(_ string, d *debt) bool { return d.term < f.term || f.active != 0 && d.term <= f.active })
+	return len(f.debts) < before
 }
 
 // partial notes that the peer, who is active, lacks flows.

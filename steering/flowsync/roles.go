@@ -150,6 +150,9 @@ func (r *roles) admit(in *inbound, name string, term uint64) wire.Refusal {
 	}
 	f.term, f.holder = term, in
 	f.names.in(term)
+	if f.forgive() { // who was active before lacks what nobody needs from it any more
+		r.changed()
+	}
 	return 0
 }
 
