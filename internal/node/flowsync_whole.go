@@ -84,3 +84,18 @@ func (n *node) streamed(c config.VirtualCluster) time.Duration {
 	}
 	return vip.Monotonic() - time.Since(heard)
 }
+
+// terms are the highest that flow sync knows, by cluster.
+func (n *node) terms() map[string]uint64 {
+	n.flows.mu.Lock()
+	s := n.flows.sync
+	n.flows.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	terms := map[string]uint64{}
+	for _, c := range s.Status().Clusters {
+		terms[c.Name] = c.Term
+	}
+	return terms
+}
