@@ -11,6 +11,7 @@ import (
 func (c *cluster) setHealth(h Health) {
 	c.post(func(now time.Duration) {
 		c.health = h
+		c.machine.Learn(h.Terms[c.plan.Name])
 		c.machine.Local(now, c.local())
 	})
 }

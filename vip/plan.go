@@ -47,6 +47,9 @@ type Health struct {
 	// Streamed says by cluster when they were last heard coming, in CLOCK_MONOTONIC,
 	// while they are not all here.
 	Streamed map[string]time.Duration
+	// Terms are the highest by cluster that other gateways told flows in: one that was
+	// away may not have heard of them otherwise.
+	Terms map[string]uint64
 }
 
 // Check finds what cannot run.

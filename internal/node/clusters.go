@@ -188,7 +188,7 @@ func vipAlarm(err error) *control.Alarm {
 
 // health is how this node is for its virtual clusters.
 func (n *node) health(now *running) vip.Health {
-	h := vip.Health{Synced: map[string]bool{}, Streamed: map[string]time.Duration{}}
+	h := vip.Health{Synced: map[string]bool{}, Streamed: map[string]time.Duration{}, Terms: n.terms()}
 	for _, c := range now.settings.VirtualClusters {
 		h.Synced[c.Name] = n.synced(c)
 		if at := n.streamed(c); at != 0 {

@@ -21,10 +21,7 @@ const tellingMost = time.Minute
 // is active for it has them when it is whole, which takes ten seconds where nobody is
 // there who could tell it more. f.mu is held.
 func (f *flowSync) settleUnknown(n *node, clusters []flowsync.ClusterStatus, now time.Time) {
-	known := true
-	for _, c := range clusters {
-		known = known && (c.Active && late(c, now) || c.Synced && c.Whole)
-	}
+	known := known(clusters, now)
 	if f.knowing == known && f.told {
 		return
 	}
@@ -33,6 +30,16 @@ func (f *flowSync) settleUnknown(n *node, clusters []flowsync.ClusterStatus, now
 		return
 	}
 	f.knowing, f.told = known, true
+}
+
+// known says that no flow of a cluster may be on its way here.
+func known(clusters []flowsync.ClusterStatus, now time.Time) bool {
+	for _, c := range clusters {
+		if !c.Synced || !c.Whole && !late(c, now) {
+			return false
+		}
+	}
+	return true
 }
 
 // late says that an active gateway is not whole for longer than telling takes.
@@ -83,4 +90,19 @@ func (n *node) streamed(c config.VirtualCluster) time.Duration {
 		return 0
 	}
 	return vip.Monotonic() - time.Since(heard)
+}
+
+// terms are the highest that flow sync knows, by cluster.
+func (n *node) terms() map[string]uint64 {
+	n.flows.mu.Lock()
+	s := n.flows.sync
+	n.flows.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	terms := map[string]uint64{}
+	for _, c := range s.Status().Clusters {
+		terms[c.Name] = c.Term
+	}
+	return terms
 }

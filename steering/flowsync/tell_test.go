@@ -208,6 +208,10 @@ func TestAPeerOfAnEarlierVersion(t *testing.T) {
 	late(t, func(r *rig, a, b *node) {
 		r.net.sever(a.addr, b.addr, false)
 		r.stranger(a, b, old)
+		settle(time.Second)
+		if got := b.cluster(); !b.receive(a).Connected || len(got.Asked) > 0 {
+			t.Errorf("it is asked: %+v", got)
+		}
 		settle(askTime)
 		if got := b.cluster(); !got.Whole || len(got.Asked) > 0 {
 			t.Errorf("it is waited for: %+v", got)

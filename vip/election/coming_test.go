@@ -95,3 +95,21 @@ func (w *world) tookOver(since time.Duration) time.Duration {
 	}
 	return first
 }
+
+// TestLearn: a term that was heard of by another way is over at the next take-over,
+// and is none of an active node's.
+func TestLearn(t *testing.T) {
+	w := newWorld(t, setup{nodes: 2, beats: true})
+	w.run(5 * time.Millisecond)
+	w.powerOff(0)
+	w.nodes[1].m.Learn(7)
+	w.nodes[1].m.Learn(maxTerm)
+	w.run(2 * time.Second)
+	if s, _ := w.nodes[1].m.State(); s != Active || w.nodes[1].m.Term() != 8 {
+		w.fail("it is %v in term %d", s, w.nodes[1].m.Term())
+	}
+	w.nodes[1].m.Learn(20)
+	if w.nodes[1].m.Term() != 8 {
+		w.fail("it is active in term %d without a take-over", w.nodes[1].m.Term())
+	}
+}

@@ -165,6 +165,14 @@ func (m *Machine) Term() uint64 { return m.term }
 // Remember gives the machine what was kept over a restart: the highest term.
 func (m *Machine) Remember(term uint64) { m.term = max(m.term, term) }
 
+// Learn tells of a term that another gateway was active in, so that the next one here
+// is newer. It means nothing to an active node, which hears of another one otherwise.
+func (m *Machine) Learn(term uint64) {
+	if m.state != Active && term < maxTerm {
+		m.term = max(m.term, term)
+	}
+}
+
 // Adopt makes a new machine active without a take-over: this node was active when
 // its predecessor died, and its owner words are open until the instant given.
 // With until in the past, or a fault, what the predecessor held is given up first,
