@@ -250,7 +250,9 @@ func TestF20Preempt(t *testing.T) {
 		p := share(t, with(pinged, "    vrid: 51\n", "    vrid: 51\n    preempt: true\n    preempt_delay: 1s\n"))
 		must(t, p.a.CableOut(nettest.OutsideLink))
 		p.want("backup", "active")
-		// It has the flows, so that it is the delay alone that it waits for.
+		// It has the flows, so that it is the delay alone that it waits for; what it said
+		// of them as the active one is soon forgotten.
+		p.advertises(p.b, 20)
 		p.eventually("gw-a is synced", func() error {
 			c, err := p.b.cluster()
 			if err != nil || len(c.Peers) == 0 || !c.Peers[0].Synced {
