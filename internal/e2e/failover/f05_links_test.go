@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"testing"
 
 	"sluice/internal/nettest"
@@ -12,17 +13,35 @@ func TestF05Cable(t *testing.T) {
 	p := share(t, plain) // without pings, which find it as well
 	must(t, p.a.CableOut(nettest.OutsideLink))
 	p.want("backup", "active")
+	// By the carrier, and not because no advert can be sent: that is forgotten when
+	// none is to be.
+	p.eventually("gw-a knows of the cable", func() error { return p.a.linkIs(nettest.OutsideLink, false) })
 	p.serves()
 	for range 10 {
 		must(t, p.a.Restore())
 		must(t, p.a.CableOut(nettest.OutsideLink))
 	}
 	must(t, p.a.Restore())
+	p.eventually("gw-a knows that it is back", func() error { return p.a.linkIs(nettest.OutsideLink, true) })
 	p.wantNoAlarms(p.each...)
 	p.want("backup", "active")
 	p.wantChanges(p.a, "active>backup handed_over")
 	p.wantChanges(p.b, "backup>active peer_worse|role_free")
 	p.serves()
+}
+
+// linkIs says why an interface does not stand as wanted.
+func (g *gateway) linkIs(name string, up bool) error {
+	c, err := g.cluster()
+	if err != nil {
+		return err
+	}
+	for _, l := range c.Links {
+		if l.Interface == name && l.Up == up {
+			return nil
+		}
+	}
+	return fmt.Errorf("it shows %+v", c.Links)
 }
 
 // TestF06SilentLoss: frames are lost and the carrier stays. A ping item finds it;

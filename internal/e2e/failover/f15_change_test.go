@@ -138,9 +138,12 @@ func TestF18Renamed(t *testing.T) {
 	t.Cleanup(back)
 	p.wantAlarm(p.a, "link")
 	p.want("backup", "active")
+	// By its name, and not because no advert can be sent.
+	p.eventually("gw-a knows that it is not there", func() error { return p.a.linkIs(nettest.InsideLink, false) })
 	p.gone(p.a)
 	p.serves()
 	back()
+	p.eventually("gw-a knows that it is back", func() error { return p.a.linkIs(nettest.InsideLink, true) })
 	p.wantNoAlarms(p.each...)
 	_, err := p.a.try("vip", "swap", "--all")
 	must(t, err)
@@ -239,6 +242,7 @@ func TestF20Preempt(t *testing.T) {
 		must(t, p.a.Restore())
 		p.wantNoAlarms(p.each...)
 		p.advertises(p.b, 30)
+		p.wantNoAlarms(p.each...) // nor asked for in vain
 		p.want("backup", "active")
 		p.wantChanges(p.b, "backup>active peer_worse|role_free")
 	})
@@ -246,6 +250,16 @@ func TestF20Preempt(t *testing.T) {
 		p := share(t, with(pinged, "    vrid: 51\n", "    vrid: 51\n    preempt: true\n    preempt_delay: 1s\n"))
 		must(t, p.a.CableOut(nettest.OutsideLink))
 		p.want("backup", "active")
+		// It has the flows, so that it is the delay alone that it waits for; what it said
+		// of them as the active one is soon forgotten.
+		p.advertises(p.b, 20)
+		p.eventually("gw-a is synced", func() error {
+			c, err := p.b.cluster()
+			if err != nil || len(c.Peers) == 0 || !c.Peers[0].Synced {
+				return fmt.Errorf("gw-b hears of %+v (%v)", c.Peers, err)
+			}
+			return nil
+		})
 		// One that comes and goes is not well.
 		for range 5 {
 			must(t, p.a.Restore())
