@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -62,6 +63,23 @@ func lateAlarm(clusters []flowsync.ClusterStatus, now time.Time) *control.Alarm 
 		Severity: warning, Subject: "flow sync", Text: strings.Join(texts, "; "),
 		Hint: "look for \"flow sync\" in the log there, and restart sluice there once its connections may end: what it alone has is lost then",
 	}
+}
+
+// leaveMost is for how long a node that ends for good waits for the next gateway.
+const leaveMost = 2 * time.Second
+
+// leave waits until other gateways that are there have taken over, and have all flows:
+// the vip process has given the VIPs up before.
+func (f *flowSync) leave(ctx context.Context) {
+	f.mu.Lock()
+	s := f.sync
+	f.mu.Unlock()
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveMost)
+	defer cancel()
+	s.Leave(ctx)
 }
 
 // synced says whether the flows of the active gateway are here. Where nothing is

@@ -163,7 +163,9 @@ func (n *node) run(ctx context.Context, signals <-chan os.Signal) error {
 				n.reporter.Reloaded(n.reload(ctx))
 				continue
 			}
-			leave = sig == syscall.SIGINT
+			if leave = sig == syscall.SIGINT; leave {
+				n.flows.leave(ctx)
+			}
 			return nil
 		}
 	}

@@ -21,9 +21,9 @@ import (
 // a test in which that happened unasked proves nothing, whatever it says. So one
 // that failed while the machine stood still is run again, by itself.
 const (
-	// worth is how long the machine must stand still for that: half of what a
-	// gateway may miss.
-	worth = 150 * time.Millisecond
+	// worth is how long the machine must stand still for that: what a ping may take, a
+	// third of what a gateway may miss.
+	worth = 100 * time.Millisecond
 	// attempts is how often a test is run at most, tried the variable that counts.
 	attempts = 3
 	tried    = "SLUICE_TEST_TRIED"
