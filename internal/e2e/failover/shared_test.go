@@ -143,16 +143,27 @@ func (p *pair) recover(settings string) {
 	}
 	p.agreed()
 	p.oneActive()
+	p.sound() // else the role moves again
 	p.home()
-	p.eventually("no alarm is up", func() error {
+	p.sound()
+	p.serves()
+}
+
+// sound waits until no alarm is up, and each gateway has heard that the other one's
+// pings are answered.
+func (p *pair) sound() {
+	p.t.Helper()
+	p.eventually("both gateways are sound", func() error {
 		for _, g := range p.each {
 			if names := g.alarms(); len(names) > 0 {
 				return fmt.Errorf("%s has %v", g.Label, names)
 			}
+			if c, err := g.cluster(); err != nil || len(c.Peers) == 0 || !c.Peers[0].PingsOK {
+				return errors.Join(fmt.Errorf("%s hears that pings of the other one fail", g.Label), err)
+			}
 		}
 		return nil
 	})
-	p.serves()
 }
 
 // agreed waits until each gateway has heard from the other that it goes by the
